@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <linux/types.h>
+
+/*
+ * How a captured connection is known: keys and values of the maps between the connect hook, sock_ops and
+ * the relay. IPv4 addresses are always stored mapped (::ffff:a.b.c.d); ports are in network order.
+ */
+
+/* Map `vips`, a hash: which service an address belongs to. A service that lists its callers has one entry
+ * for each of their slices; one that takes every managed slice has a single entry with slice 0. */
+struct sm_vip_key {
+        __u8 address[16];
+        __be16 port;
+        __u16 _pad;
+        __u32 slice;
+};
+_Static_assert(sizeof(struct sm_vip_key) == 24, "ABI");
+
+struct sm_vip {
+        __u32 service;
+        __u8 protocol; /* enum sm_protocol */
+        __u8 _pad[3];
+};
+_Static_assert(sizeof(struct sm_vip) == 8, "ABI");
+
+/* Map `slice_contexts`, cgroup storage keyed by cgroup id: what the programs know of the slice that they
+ * are attached to. */
+struct sm_slice_context {
+        __u32 slice; /* id, index of slice_states; 0 = not told yet */
+        __u32 _pad;
+};
+_Static_assert(sizeof(struct sm_slice_context) == 8, "ABI");
+
+/* Map `socket_contexts`, sk_storage of the caller's socket, set in the connect hook. */
+struct sm_socket_context {
+        __u8 address[16]; /* that the application asked for */
+        __be16 port;
+        __u8 protocol; /* enum sm_protocol */
+        __u8 recorded; /* sock_ops has put it into `callers` */
+        __u32 service;
+        __u32 slice;
+        __u32 endpoint; /* of a tcp service, else 0 */
+        __u32 uid;
+        __u32 pid;
+        __u64 cgroup; /* id of the caller's own cgroup, that is of its unit */
+};
+_Static_assert(sizeof(struct sm_socket_context) == 48, "ABI");
+
+/* Map `callers`, LRU hash: from the peer address that the relay sees to who it is. Written by sock_ops
+ * before the SYN leaves, deleted by the relay when it has accepted, or by sock_ops when D closes. */
+struct sm_caller_key {
+        __u8 address[16];
+        __be16 port;
+        __u16 _pad[3];
+};
+_Static_assert(sizeof(struct sm_caller_key) == 24, "ABI");
+
+struct sm_caller {
+        struct sm_socket_context socket;
+        __u64 cookie; /* of D */
+        __u64 since;  /* ns, CLOCK_MONOTONIC */
+};
+_Static_assert(sizeof(struct sm_caller) == 64, "ABI");

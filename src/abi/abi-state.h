@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <linux/types.h>
+
+#include "abi-limits.h"
+#include "abi-reason.h"
+
+/*
+ * Arrays that live as long as the mesh does, indexed by stable ids that slicemeshd hands out. All are
+ * mmapable BPF arrays: the BPF programs, slicemeshd and the relay read and write the same words. Index 0
+ * of each is unused, so that id 0 can mean "none".
+ *
+ * Times are nanoseconds of CLOCK_MONOTONIC (bpf_ktime_get_ns). Counters only grow; fields are changed by
+ * atomic operations only, except where a single writer is named.
+ */
+
+/* Map `services`. Written by slicemeshd. */
+struct sm_service {
+        __u32 root;     /* cell of the struct sm_policy in force, 0 = none; store-release, load-acquire */
+        __u32 revision; /* of the policy in force */
+        __u64 _pad;
+};
+_Static_assert(sizeof(struct sm_service) == 16, "ABI");
+
+/* Map `endpoints`. Written by slicemeshd before any schedule refers to the id. An id is given to another
+ * endpoint only after `generation` was raised: pooled connections made under an older one are closed. */
+struct sm_endpoint {
+        __u8 address[16]; /* IPv6, or IPv4 mapped into ::ffff:0:0/96 */
+        __be16 port;
+        __u16 flags;
+        __u32 generation;
+        __u32 service;
+        __u32 weight;
+        __u8 _pad[32];
+};
+_Static_assert(sizeof(struct sm_endpoint) == SM_CELL_SIZE, "ABI");
+
+/* Map `endpoint_states`. */
+struct sm_endpoint_state {
+        __u32 in_flight;      /* requests, or connections of a tcp service */
+        __u32 connections;    /* upstream connections that are open, idle ones included */
+        __u64 avoid_until;    /* picks pass over this endpoint until then, while there is another */
+        __u32 failures_in_row; /* connections that failed since one last succeeded */
+        __u32 _pad0;
+        __u64 requests; /* sent to it, or connections of a tcp service */
+        __u64 failures; /* connections that failed, and responses that broke off */
+        __u64 _pad[3];
+};
+_Static_assert(sizeof(struct sm_endpoint_state) == SM_CELL_SIZE, "ABI");
+
+/* Map `subset_states`. */
+struct sm_subset_state {
+        __u32 cursor; /* round robin */
+        __u32 _pad0;
+        __u64 requests;
+        __u64 _pad[6];
+};
+_Static_assert(sizeof(struct sm_subset_state) == SM_CELL_SIZE, "ABI");
+
+/* Map `route_states`. */
+struct sm_route_state {
+        __u32 cursor; /* of the split */
+        __u32 _pad0;
+        __u64 requests;
+        __u64 _pad[6];
+};
+_Static_assert(sizeof(struct sm_route_state) == SM_CELL_SIZE, "ABI");
+
+/* Map `service_counters`. */
+struct sm_service_counters {
+        __u64 connections; /* captured */
+        __u64 requests;
+        __u64 active;      /* requests being served now */
+        __u64 status[6];   /* responses by class: [1] = 1xx ... [5] = 5xx, [0] = none was sent */
+        __u64 request_bytes;  /* bodies */
+        __u64 response_bytes; /* bodies */
+        __u64 _pad[5];
+        __u64 reasons[SM_REASON_SLOTS];
+};
+_Static_assert(sizeof(struct sm_service_counters) == 16 * 8 + SM_REASON_SLOTS * 8, "ABI");
+
+/* Map `slice_states`. Written by the BPF programs. */
+struct sm_slice_state {
+        __u64 connects;  /* TCP connections that the slice opened, to anywhere */
+        __u64 captured;  /* those that went to a service */
+        __u64 refused;   /* to a service that does not list the slice among its callers */
+        __u64 foreign;   /* from another network namespace than the mesh's */
+        __u64 failed;    /* captured, but no endpoint or no record */
+        __u64 _pad[3];
+};
+_Static_assert(sizeof(struct sm_slice_state) == SM_CELL_SIZE, "ABI");

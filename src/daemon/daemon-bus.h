@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "daemon-endpoint.h"
+#include "daemon-manager.h"
+#include "daemon-service.h"
+#include "daemon-slice.h"
+
+/*
+ * What the bus twins (daemon-*-bus.c) offer to the objects. All are no-ops while there is no bus
+ * connection. Objects call these after the fact; property getters read the objects.
+ */
+#define SM_BUS_NAME "io.slicemesh.Mesh1"
+#define SM_BUS_PATH "/io/slicemesh/Mesh1"
+
+/* Adds the object tree to m->bus (vtables, enumerators, ObjectManager) and requests the name.
+ * -EEXIST if somebody else owns it. */
+int manager_bus_setup(Manager *m);
+
+void manager_bus_changed(Manager *m, const char *property);
+void manager_bus_reloaded(Manager *m);
+
+/* InterfacesAdded and InterfacesRemoved. */
+void service_bus_added(Service *s);
+void service_bus_removed(Service *s);
+void service_bus_changed(Service *s, const char *property);
+void endpoint_bus_added(Endpoint *e);
+void endpoint_bus_removed(Endpoint *e);
+void endpoint_bus_changed(Endpoint *e, const char *property);
+void slice_bus_added(Slice *s);
+void slice_bus_removed(Slice *s);
+void slice_bus_changed(Slice *s, const char *property);
+
+/* Interface XML of the object at `path`, as --bus-introspect prints it. */
+int bus_introspect(const char *path, FILE *out);

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include "../basic/hashmap.h"
+#include "../policy/policy-vip.h"
+#include "../policy/policy.h"
+
+typedef struct BpfPrograms BpfPrograms; /* daemon-bpf.h */
+typedef struct Tables Tables;           /* daemon-tables.h */
+typedef struct RelayLink RelayLink;     /* daemon-relay-link.h */
+typedef struct Resolver Resolver;       /* daemon-resolve.h */
+typedef struct Service Service;
+typedef struct Slice Slice;
+
+typedef enum RelayState {
+        RELAY_DOWN,
+        RELAY_STARTING,
+        RELAY_RUNNING,
+        _RELAY_STATE_MAX,
+} RelayState;
+
+/* Something that keeps the mesh from being whole. At most one of each identifier at a time. */
+typedef struct Problem {
+        char *id;       /* "relay-down", "no-btf", "kernel-old", "policy-errors", "slice-unattached:NAME" */
+        char *sentence; /* for people: what is the matter and what it means for traffic */
+} Problem;
+
+/* The root object: owns every other one. */
+typedef struct Manager {
+        sd_event *event;
+        sd_bus *bus;
+        const char *root; /* where etc/slicemesh and its like are looked for; NULL = "/" */
+
+        Policy *policy; /* of the last load, with its errors */
+        uint64_t revision;
+        Hashmap *services; /* name -> Service */
+        Hashmap *slices;   /* name -> Slice */
+        Problem *problems;
+        size_t n_problems;
+
+        VipRegister *vips;
+        BpfPrograms *bpf;
+        Tables *tables;
+        RelayLink *relay;
+        Resolver *resolver;
+} Manager;
+
+int manager_new(sd_event *event, const char *root, Manager **ret);
+Manager *manager_free(Manager *m);
+
+/* Checks the surroundings, loads and attaches, loads the policy, connects to the relay. Fails only where
+ * no traffic could be governed at all; anything less becomes a Problem. */
+int manager_start(Manager *m);
+
+/* Reads the policy anew and commits what changed. Errors of the policy are in m->policy, not returned. */
+int manager_reload(Manager *m);
+
+/* Commits one service again under the model that is in force: an override or an address changed. */
+int manager_refresh_service(Manager *m, Service *s);
+
+/* Sets, replaces (sentence) or clears (NULL) a problem; tells the journal and the bus of a change. */
+void manager_set_problem(Manager *m, const char *id, const char *sentence);
+const char *manager_state(const Manager *m);
+RelayState manager_relay_state(const Manager *m);

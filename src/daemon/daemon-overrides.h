@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stdbool.h>
+
+#include "../policy/policy.h"
+
+/*
+ * What an administrator changed over the bus, kept as drop-ins that the policy loader reads like any
+ * other: etc/slicemesh/services/NAME.d/50-bus.yaml when it is to persist, else
+ * run/slicemesh/services/NAME.d/90-bus.yaml, which wins over the former. A change that is to persist
+ * also takes the same setting out of the file below run/. Written to a temporary file, synced, renamed.
+ */
+int override_set_weight(const char *root, const char *service, const char *subset, const char *endpoint,
+                        unsigned weight, bool persist);
+int override_set_admin(const char *root, const char *service, const char *subset, const char *endpoint,
+                       EndpointAdmin admin, bool persist);
+int override_set_balance(const char *root, const char *service, const char *subset, enum sm_balance balance,
+                         bool persist);
