@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A container in which slicemesh is installed and running: what tools/sandbox, tools/demo and tests/e2e boot."""
+import fcntl
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+
+from container import Container, ContainerError
+
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+UNITS = ('slicemeshd.service', 'slicemesh-relay.service', 'slicemesh-relay.socket')
+PASSED_ON = ('PATH', 'HOME', 'USER', 'TERM', 'COLORTERM', 'NO_COLOR', 'LANG', 'LANGUAGE', 'CI')
+
+# As the maintainer scripts of a package would.
+AFTER_INSTALL = '''
+for f in "$DESTDIR"/usr/lib/sysusers.d/slicemesh*.conf; do
+        [ ! -e "$f" ] || systemd-sysusers --root="$DESTDIR" "$f"
+done
+for f in "$DESTDIR"/usr/lib/tmpfiles.d/slicemesh*.conf; do
+        [ ! -e "$f" ] || systemd-tmpfiles --root="$DESTDIR" --create --exclude-prefix=/run "$f"
+done
+'''
+
+
+def build(directory):
+    """Configures and compiles the normal build, quietly if there is nothing to do. Raises ContainerError."""
+    log = sys.stderr
+    directory.mkdir(exist_ok=True)
+    # Several sandboxes may be started at once, but only one ninja may work in a directory.
+    with open(directory / '.sandbox.lock', 'w', encoding='ascii') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            if not (directory / 'build.ninja').exists():
+                subprocess.run(['meson', 'setup', directory, REPOSITORY], check=True, stdout=log)
+            todo = subprocess.run(['ninja', '-n', '-C', directory], check=True, capture_output=True, text=True).stdout
+            if 'no work to do' not in todo:
+                subprocess.run(['ninja', '--quiet', '-C', directory], check=True, stdout=log)
+        except subprocess.CalledProcessError as error:
+            raise ContainerError(f'"{shlex.join(map(str, error.cmd))}" failed') from error
+
+
+class MeshHost(Container):
+    """policy: a directory to become /etc/slicemesh, or None for what is installed there by default.
+    daemon: start slicemeshd and wait until it is ready."""
+
+    def __init__(self, build_directory, *, policy=None, daemon=True, cgroup='unified', prepare=()):
+        destination = shlex.quote(str(build_directory))
+        steps = [f'meson install -C {destination} --quiet --no-rebuild --destdir "$DESTDIR"', AFTER_INSTALL]
+        visible = [REPOSITORY, build_directory, os.getcwd()]
+        if policy:
+            steps.append(f'rm -rf "$DESTDIR/etc/slicemesh"; cp -rT {shlex.quote(str(policy))} "$DESTDIR/etc/slicemesh"')
+            visible.append(policy)
+        super().__init__(prepare=[*steps, *prepare], visible=visible, cgroup=cgroup)
+        self.daemon = daemon
+        self.commands = 0
+
+    def boot(self):
+        super().boot()
+        if self.daemon:
+            started = subprocess.run(self.enter('systemctl', 'start', 'slicemeshd.service'), check=False,
+                                     stdin=subprocess.DEVNULL, capture_output=True, text=True)
+            if started.returncode != 0:
+                text = started.stderr + self.journal('-o', 'short-monotonic', *(f'--unit={u}' for u in UNITS))
+                self.close()
+                raise ContainerError(f'slicemeshd.service did not start\n{text}')
+        return self
+
+    def journal(self, *arguments):
+        self.output('journalctl', '--sync')
+        return self.output('journalctl', '--no-pager', '--boot', *arguments)
+
+    def output(self, *argv):
+        """Standard output of a client program; both streams are in the exception if it fails."""
+        done = subprocess.run(self.enter(*argv), check=False, stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f'"{shlex.join(argv)}" exited with {done.returncode}:\n{done.stdout}{done.stderr}')
+        return done.stdout
+
+    def service(self, argv, *, slice_='system.slice', directory=None, environment=(), terminal=False, properties=(),
+                unit=None):
+        """The command line that runs `argv` as a transient service with its caller's standard streams."""
+        self.commands += 1
+        unit = unit or f'sandbox-command-{self.commands}'
+        options = [f'--property={p}' for p in properties] + [f'--setenv={e}' for e in environment]
+        argv = [a.replace('$', '$$') for a in argv]  # or systemd would put variables of its own there
+        return unit, self.enter(
+            'systemd-run', '--quiet', '--wait', '--pty' if terminal else '--pipe', '--service-type=exec',
+            f'--unit={unit}', f'--slice={slice_}', f'--working-directory={directory or "/"}', *options, '--', *argv)
+
+    def status(self, unit):
+        """Exit status of a service that ran to its end, 128 + N if signal N killed it; forgets the unit."""
+        fields = dict(line.split('=', 1) for line in self.output(
+            'systemctl', 'show', '--property=ExecMainCode,ExecMainStatus', f'{unit}.service').splitlines())
+        subprocess.run(self.enter('systemctl', 'reset-failed', f'{unit}.service'), check=False, capture_output=True)
+        code, number = int(fields['ExecMainCode']), int(fields['ExecMainStatus'])
+        return number if code == os.CLD_EXITED else 128 + number
+
+
+def caller_environment():
+    return [f'{name}={value}' for name, value in os.environ.items()
+            if name in PASSED_ON or name.startswith(('LC_', 'SLICEMESH_'))]
