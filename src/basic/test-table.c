@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cleanup.h"
+#include "table.h"
+
+DEFINE_TRIVIAL_CLEANUP(Table *, table_free)
+
+static const TableColumn columns[] = {
+        { .key = "name", .title = "NAME", .shrinks = true },
+        { .key = "requests", .title = "REQUESTS", .right = true },
+        { .key = "path" },
+        { .key = "where", .title = "WHERE", .shrinks = true },
+        { .title = "NOTE" },
+};
+
+static Table *sample(void) {
+        Table *t = table_new(columns, ELEMENTSOF(columns));
+
+        assert_non_null(t);
+        table_add_string(t, STYLE_NORMAL, "gr\xc3\xbc\xc3\x9f");
+        table_add_count(t, STYLE_BAD, 12345);
+        table_add_string(t, STYLE_NORMAL, "/a");
+        table_add_string(t, STYLE_NORMAL, "\xe4\xb8\xad\xe6\x96\x87\xe4\xb8\xad\xe6\x96\x87");
+        table_add_boolean(t, STYLE_NORMAL, true, "ja");
+
+        table_add_format(t, STYLE_NORMAL, "%s-%d", "a-rather-long-name", 7);
+        table_add_count(t, STYLE_NORMAL, 0);
+        table_add_string(t, STYLE_NORMAL, NULL);
+        table_add_string(t, STYLE_NORMAL, "x\ny\x1b[1m");
+        table_add_string(t, STYLE_NORMAL, NULL);
+        return t;
+}
+
+static void check(const TableView *view, const char *expected) {
+        _cleanup_(table_freep) Table *t = sample();
+        _cleanup_free_ char *text = NULL;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+
+        assert_int_equal(table_rows(t), 2);
+        assert_int_equal(table_print(t, f, view), 0);
+        fclose(f);
+        assert_string_equal(text, expected);
+}
+
+static void test_print(void **state) {
+        check(&(TableView) { .legend = true, .utf8 = true },
+              "NAME                  REQUESTS  WHERE     NOTE\n"
+              "gr\xc3\xbc\xc3\x9f                     12.3k  \xe4\xb8\xad\xe6\x96\x87\xe4\xb8\xad\xe6\x96\x87  ja\n"
+              "a-rather-long-name-7         0  x?y?[1m   -\n");
+        check(&(TableView) { .indent = 2 },
+              "  gr\xc3\xbc\xc3\x9f                  12.3k  \xe4\xb8\xad\xe6\x96\x87\xe4\xb8\xad\xe6\x96\x87  ja\n"
+              "  a-rather-long-name-7      0  x?y?[1m   -\n");
+}
+
+static void test_narrow(void **state) {
+        /* The widest gives first, then both; a double-width character that does not fit leaves a space. */
+        check(&(TableView) { .columns = 30, .legend = true, .utf8 = true },
+              "NAME    REQUESTS  WHERE   NOTE\n"
+              "gr\xc3\xbc\xc3\x9f       12.3k  \xe4\xb8\xad\xe6\x96\x87\xe2\x80\xa6   ja\n"
+              "a-rat\xe2\x80\xa6         0  x?y?[\xe2\x80\xa6  -\n");
+        /* Titles are never cut, even if that is too wide. */
+        check(&(TableView) { .columns = 5, .legend = true },
+              "NAME  REQUESTS  WHERE  NOTE\n"
+              "gr\xc3\xbc\xc3\x9f     12.3k  \xe4\xb8\xad...  ja\n"
+              "a...         0  x?...  -\n");
+}
+
+static void test_colors(void **state) {
+        check(&(TableView) { .colors = true },
+              "gr\xc3\xbc\xc3\x9f                  \x1b[1;31m12.3k\x1b[0m  \xe4\xb8\xad\xe6\x96\x87\xe4\xb8\xad\xe6\x96\x87  ja\n"
+              "a-rather-long-name-7      0  x?y?[1m   -\n");
+}
+
+static void test_json(void **state) {
+        _cleanup_(table_freep) Table *t = sample();
+        _cleanup_free_ char *text = NULL;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+        JsonWriter w = JSON_WRITER(f, false);
+
+        assert_int_equal(table_to_json(t, &w, NULL), 0);
+        assert_int_equal(json_finish(&w), 0);
+        fclose(f);
+        assert_string_equal(text,
+                            "[{\"name\":\"gr\xc3\xbc\xc3\x9f\",\"requests\":12345,\"path\":\"/a\","
+                            "\"where\":\"\xe4\xb8\xad\xe6\x96\x87\xe4\xb8\xad\xe6\x96\x87\"},"
+                            "{\"name\":\"a-rather-long-name-7\",\"requests\":0,\"path\":null,"
+                            "\"where\":\"x\\ny\\u001b[1m\"}]");
+}
+
+static void test_counts(void **state) {
+        static const struct {
+                uint64_t n;
+                const char *text;
+        } cases[] = {
+                { 0, "0" },           { 999, "999" },         { 1000, "1.00k" },
+                { 1239, "1.23k" },    { 10000, "10.0k" },     { 12399, "12.3k" },
+                { 999999, "999k" },   { 1000000, "1.00M" },   { UINT64_MAX, "18.4E" },
+        };
+        char buffer[COUNT_TEXT_MAX];
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                assert_string_equal(count_to_text(cases[i].n, buffer), cases[i].text);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_print), cmocka_unit_test(test_narrow), cmocka_unit_test(test_colors),
+                cmocka_unit_test(test_json),  cmocka_unit_test(test_counts),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
