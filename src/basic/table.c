@@ -195,7 +195,7 @@ static void print_character(FILE *f, const char *s, size_t length) {
                 fwrite(s, 1, length, f);
 }
 
-/* Prints as much of `s` as fits into `columns`, with an ellipsis if something was cut; returns what was taken. */
+/* Prints as much of `s` as fits into `columns`, with an ellipsis if something was cut; returns the columns. */
 static size_t print_fitting(FILE *f, const char *s, size_t columns, bool utf8) {
         const char *ellipsis = utf8 ? "\xe2\x80\xa6" : "...";
         size_t ellipsis_columns = utf8 ? 1 : 3;
@@ -270,7 +270,8 @@ static size_t last_visible(const Table *t) {
 }
 
 /* One row: of the titles if `cells` is NULL. Nothing is padded behind the last column. */
-static void print_row(const Table *t, FILE *f, const TableView *view, const size_t widths[], const Cell *cells) {
+static void print_row(const Table *t, FILE *f, const TableView *view, const size_t widths[],
+                      const Cell *cells) {
         size_t pad = view->indent, last = last_visible(t);
 
         for (size_t c = 0; c < t->n_columns; c++) {
@@ -312,7 +313,7 @@ int table_print(const Table *t, FILE *f, const TableView *view) {
 
 const char *count_to_text(uint64_t n, char buffer[static COUNT_TEXT_MAX]) {
         static const char units[] = " kMGTPE";
-        uint64_t whole = n, rest = 0; /* rest in thousandths; cut off, not rounded: never shown as more than it is */
+        uint64_t whole = n, rest = 0; /* rest in thousandths, cut off and never rounded up */
         size_t unit = 0;
 
         for (; whole >= 1000; whole /= 1000) {
@@ -324,8 +325,8 @@ const char *count_to_text(uint64_t n, char buffer[static COUNT_TEXT_MAX]) {
         else if (whole >= 100)
                 snprintf(buffer, COUNT_TEXT_MAX, "%" PRIu64 "%c", whole, units[unit]);
         else if (whole >= 10)
-                snprintf(buffer, COUNT_TEXT_MAX, "%" PRIu64 ".%" PRIu64 "%c", whole, rest / 100, units[unit]);
+                snprintf(buffer, COUNT_TEXT_MAX, "%d.%d%c", (int) whole, (int) rest / 100, units[unit]);
         else
-                snprintf(buffer, COUNT_TEXT_MAX, "%" PRIu64 ".%02" PRIu64 "%c", whole, rest / 10, units[unit]);
+                snprintf(buffer, COUNT_TEXT_MAX, "%d.%02d%c", (int) whole, (int) rest / 10, units[unit]);
         return buffer;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "../abi/abi-bus.h"
 #include "daemon-endpoint.h"
 #include "daemon-manager.h"
 #include "daemon-service.h"
@@ -10,8 +11,6 @@
  * What the bus twins (daemon-*-bus.c) offer to the objects. All are no-ops while there is no bus
  * connection. Objects call these after the fact; property getters read the objects.
  */
-#define SM_BUS_NAME "io.slicemesh.Mesh1"
-#define SM_BUS_PATH "/io/slicemesh/Mesh1"
 
 /* Adds the object tree to m->bus (vtables, enumerators, ObjectManager) and requests the name.
  * -EEXIST if somebody else owns it. */
