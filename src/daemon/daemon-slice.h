@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 
+#include "../abi/abi-state.h"
 #include "daemon-manager.h"
 
 /* A managed slice: named by the policy, attached whenever systemd has a cgroup for it. */
@@ -21,3 +22,6 @@ Slice *slice_free(Slice *s);
 
 /* Follows the unit: asks systemd where its cgroup is, attaches, re-attaches under a new id, detaches. */
 int slice_follow(Slice *s);
+
+/* What the BPF programs counted for it; NULL before they are loaded. */
+const struct sm_slice_state *slice_counters(const Slice *s);

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "daemon-manager.h"
+
+/*
+ * The conversation with slicemesh-relay (abi-link.h): connects, hands over tables and listeners, keeps
+ * connecting anew with growing pauses while there is no relay. What it learns goes to the manager.
+ */
+
+int relay_link_new(Manager *m, RelayLink **ret);
+RelayLink *relay_link_free(RelayLink *l);
+
+RelayState relay_link_state(const RelayLink *l);
+pid_t relay_link_pid(const RelayLink *l);              /* 0 while there is none */
+uint32_t relay_link_connections(const RelayLink *l);   /* of callers, as of the last PONG */
+
+/* Something was retired: asks the workers to pass the epoch. */
+void relay_link_epoch_grew(RelayLink *l);
