@@ -8,8 +8,9 @@
  * the relay. IPv4 addresses are always stored mapped (::ffff:a.b.c.d); ports are in network order.
  */
 
-/* Map `vips`, a hash: which service an address belongs to. A service that lists its callers has one entry
- * for each of their slices; one that takes every managed slice has a single entry with slice 0. */
+/* Map `vips`, a hash: which service an address belongs to. A service that takes every managed slice has one
+ * entry, with slice 0. One that lists its callers has an entry for each of their slices, and one with slice 0
+ * and SM_VIP_REFUSE for all others. */
 struct sm_vip_key {
         __u8 address[16];
         __be16 port;
@@ -18,10 +19,15 @@ struct sm_vip_key {
 };
 _Static_assert(sizeof(struct sm_vip_key) == 24, "ABI");
 
+enum sm_vip_flags {
+        SM_VIP_REFUSE = 1 << 0, /* connect() fails with EPERM */
+};
+
 struct sm_vip {
         __u32 service;
         __u8 protocol; /* enum sm_protocol */
-        __u8 _pad[3];
+        __u8 flags;    /* enum sm_vip_flags */
+        __u16 _pad;
 };
 _Static_assert(sizeof(struct sm_vip) == 8, "ABI");
 
@@ -38,7 +44,7 @@ struct sm_socket_context {
         __u8 address[16]; /* that the application asked for */
         __be16 port;
         __u8 protocol; /* enum sm_protocol */
-        __u8 recorded; /* sock_ops has put it into `callers` */
+        __u8 recorded; /* sock_ops has put it into `callers`, or of a tcp service counted it */
         __u32 service;
         __u32 slice;
         __u32 endpoint; /* of a tcp service, else 0 */
@@ -51,7 +57,7 @@ _Static_assert(sizeof(struct sm_socket_context) == 48, "ABI");
 /* Map `callers`, LRU hash: from the peer address that the relay sees to who it is. Written by sock_ops
  * before the SYN leaves, deleted by the relay when it has accepted, or by sock_ops when D closes. */
 struct sm_caller_key {
-        __u8 address[16];
+        __u8 address[16] __attribute__((aligned(4)));
         __be16 port;
         __u16 _pad[3];
 };

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include <linux/bpf.h>
+#include <linux/errno.h>
+#include <linux/in.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "address.h"
+#include "config.h"
+#include "maps.h"
+
+/*
+ * connect(2) in a managed slice: a service's address becomes that of the relay or, of a tcp service, of an
+ * endpoint. Everything else is let through as it is.
+ */
+
+enum verdict {
+        REFUSE = 0, /* what the kernel takes for EPERM, or the error set before */
+        PASS = 1,
+        REWRITE,
+};
+
+struct target {
+        __u8 address[16] __attribute__((aligned(4)));
+        __be16 port;
+};
+
+static __always_inline enum verdict refuse(int error) {
+        bpf_set_retval(-error);
+        return REFUSE;
+}
+
+static __always_inline void count_reason(__u32 service, enum sm_reason reason) {
+        struct sm_service_counters *counters = bpf_map_lookup_elem(&service_counters, &service);
+
+        if (counters)
+                __sync_fetch_and_add(&counters->reasons[reason], 1);
+}
+
+static __always_inline const struct sm_vip *find_vip(const struct target *asked, __u32 slice) {
+        struct sm_vip_key key = { .port = asked->port, .slice = slice };
+        const struct sm_vip *vip;
+
+        __builtin_memcpy(key.address, asked->address, sizeof(key.address));
+        vip = bpf_map_lookup_elem(&vips, &key);
+        if (vip)
+                return vip;
+        key.slice = 0;
+        return bpf_map_lookup_elem(&vips, &key);
+}
+
+static __always_inline void relay_target(struct target *t) {
+        if (address_is_ipv4(t->address))
+                address_set_ipv4(t->address, bpf_htonl(INADDR_LOOPBACK));
+        else
+                address_set(t->address, 0, 0, 0, bpf_htonl(1));
+        t->port = relay_port;
+}
+
+static __always_inline int is_target(const struct sm_socket_context *socket, const struct target *asked) {
+        const struct sm_endpoint *endpoint;
+        struct target relay = *asked;
+
+        if (socket->protocol == SM_PROTOCOL_TCP) {
+                endpoint = bpf_map_lookup_elem(&endpoints, &socket->endpoint);
+                return endpoint && endpoint->port == asked->port &&
+                       address_equal(endpoint->address, asked->address);
+        }
+        relay_target(&relay);
+        return relay.port == asked->port && address_equal(relay.address, asked->address);
+}
+
+/* Not for us. A socket that was captured before and is connected anew must not keep its old name; but where a
+ * slice lies within a slice, the inner one's program has just captured this one. */
+static __always_inline enum verdict pass(struct bpf_sock_addr *ctx, const struct target *asked) {
+        const struct sm_socket_context *socket = bpf_sk_storage_get(&socket_contexts, ctx->sk, NULL, 0);
+
+        if (socket && !is_target(socket, asked))
+                bpf_sk_storage_delete(&socket_contexts, ctx->sk);
+        return PASS;
+}
+
+static __always_inline enum verdict capture(struct bpf_sock_addr *ctx, const struct sm_vip *vip,
+                                            struct sm_slice_state *state, __u32 slice, struct target *t) {
+        struct sm_socket_context *socket, fresh = {
+                .port = t->port,
+                .protocol = vip->protocol,
+                .service = vip->service,
+                .slice = slice,
+                .uid = (__u32) bpf_get_current_uid_gid(),
+                .pid = (__u32) (bpf_get_current_pid_tgid() >> 32),
+                .cgroup = bpf_get_current_cgroup_id(),
+        };
+        struct sm_service_counters *counters;
+
+        __builtin_memcpy(fresh.address, t->address, sizeof(fresh.address));
+        relay_target(t);
+
+        socket = bpf_sk_storage_get(&socket_contexts, ctx->sk, &fresh, BPF_LOCAL_STORAGE_GET_F_CREATE);
+        if (!socket) {
+                __sync_fetch_and_add(&state->failed, 1);
+                return refuse(ENOBUFS);
+        }
+        *socket = fresh; /* it may have been there before */
+
+        __sync_fetch_and_add(&state->captured, 1);
+        counters = bpf_map_lookup_elem(&service_counters, &fresh.service);
+        if (counters)
+                __sync_fetch_and_add(&counters->connections, 1);
+        return REWRITE;
+}
+
+static __always_inline enum verdict decide(struct bpf_sock_addr *ctx, struct target *t) {
+        const struct sm_slice_context *context = bpf_get_local_storage(&slice_contexts, 0);
+        __u32 slice = context->slice;
+        struct sm_slice_state *state;
+        const struct sm_vip *vip;
+
+        if (slice == 0 || !ctx->sk)
+                return PASS;
+        state = bpf_map_lookup_elem(&slice_states, &slice);
+        if (!state)
+                return PASS;
+        __sync_fetch_and_add(&state->connects, 1);
+
+        vip = find_vip(t, slice);
+        if (!vip)
+                return pass(ctx, t);
+        if (bpf_get_netns_cookie(ctx) != mesh_netns) {
+                __sync_fetch_and_add(&state->foreign, 1);
+                count_reason(vip->service, SM_REASON_FOREIGN_NETNS);
+                return pass(ctx, t);
+        }
+        if (vip->flags & SM_VIP_REFUSE) {
+                __sync_fetch_and_add(&state->refused, 1);
+                count_reason(vip->service, SM_REASON_CALLER_REFUSED);
+                return refuse(EPERM);
+        }
+        return capture(ctx, vip, state, slice, t);
+}
+
+SEC("cgroup/connect4")
+int sm_connect4(struct bpf_sock_addr *ctx) {
+        struct target t = { .port = (__be16) ctx->user_port };
+        enum verdict verdict;
+
+        if (ctx->protocol != IPPROTO_TCP)
+                return PASS;
+        address_set_ipv4(t.address, ctx->user_ip4);
+        verdict = decide(ctx, &t);
+        if (verdict != REWRITE)
+                return verdict;
+        ctx->user_ip4 = address_word(t.address, 3);
+        ctx->user_port = t.port;
+        return PASS;
+}
+
+SEC("cgroup/connect6")
+int sm_connect6(struct bpf_sock_addr *ctx) {
+        struct target t = { .port = (__be16) ctx->user_port };
+        enum verdict verdict;
+
+        if (ctx->protocol != IPPROTO_TCP)
+                return PASS;
+        address_set(t.address, ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3]);
+        verdict = decide(ctx, &t);
+        if (verdict != REWRITE)
+                return verdict;
+        ctx->user_ip6[0] = address_word(t.address, 0);
+        ctx->user_ip6[1] = address_word(t.address, 1);
+        ctx->user_ip6[2] = address_word(t.address, 2);
+        ctx->user_ip6[3] = address_word(t.address, 3);
+        ctx->user_port = t.port;
+        return PASS;
+}
+
+char LICENSE[] SEC("license") = "GPL";
