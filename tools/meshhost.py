@@ -54,7 +54,6 @@ class MeshHost(Container):
             visible.append(policy)
         super().__init__(prepare=[*steps, *prepare], visible=visible, cgroup=cgroup)
         self.daemon = daemon
-        self.commands = 0
 
     def boot(self):
         super().boot()
@@ -79,24 +78,16 @@ class MeshHost(Container):
             raise RuntimeError(f'"{shlex.join(argv)}" exited with {done.returncode}:\n{done.stdout}{done.stderr}')
         return done.stdout
 
-    def service(self, argv, *, slice_='system.slice', directory=None, environment=(), terminal=False, properties=(),
-                unit=None):
-        """The command line that runs `argv` as a transient service with its caller's standard streams."""
-        self.commands += 1
-        unit = unit or f'sandbox-command-{self.commands}'
+    def service(self, argv, *, slice_='system.slice', directory='/', environment=(), terminal=False, properties=()):
+        """The command line that runs `argv` as a transient service with its caller's standard streams. Its exit
+        status is that of `argv`, 128 + N if signal N killed it: a shell sees to that, for systemd-run makes one
+        value of most signals and takes SIGTERM for success."""
         options = [f'--property={p}' for p in properties] + [f'--setenv={e}' for e in environment]
         argv = [a.replace('$', '$$') for a in argv]  # or systemd would put variables of its own there
-        return unit, self.enter(
-            'systemd-run', '--quiet', '--wait', '--pty' if terminal else '--pipe', '--service-type=exec',
-            f'--unit={unit}', f'--slice={slice_}', f'--working-directory={directory or "/"}', *options, '--', *argv)
-
-    def status(self, unit):
-        """Exit status of a service that ran to its end, 128 + N if signal N killed it; forgets the unit."""
-        fields = dict(line.split('=', 1) for line in self.output(
-            'systemctl', 'show', '--property=ExecMainCode,ExecMainStatus', f'{unit}.service').splitlines())
-        subprocess.run(self.enter('systemctl', 'reset-failed', f'{unit}.service'), check=False, capture_output=True)
-        code, number = int(fields['ExecMainCode']), int(fields['ExecMainStatus'])
-        return number if code == os.CLD_EXITED else 128 + number
+        return self.enter(
+            'systemd-run', '--quiet', '--wait', '--collect', '--pty' if terminal else '--pipe', '--service-type=exec',
+            f'--slice={slice_}', f'--working-directory={directory}', *options, '--',
+            'sh', '-c', '"$$@"; exit $$?', 'sh', *argv)
 
 
 def caller_environment():
