@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <stddef.h>
+
 #include "../abi/abi-policy.h"
 #include "../abi/abi-state.h"
 
@@ -10,11 +12,17 @@
  * Each accessor returns NULL for an index outside its array, and callers must take NULL as "no such
  * thing": the verifier insists on it, and natively it keeps a torn or hostile table from being followed
  * out of bounds. Under BPF the tables are maps and `t` is unused; the including program defines the maps
- * in bpf/maps.h first.
+ * and the accessors in bpf/engine-maps.h.
+ *
+ * sm_loop() calls `step(i, context)` for i = 0 ... n - 1 until it returns non-zero. Under BPF that is
+ * bpf_loop(), whose callback the verifier of Linux before 6.7 walks only once: a step may therefore set what
+ * the context holds, but must never branch on what an earlier step has set.
  */
 #ifdef __bpf__
 
 #include "../../bpf/engine-maps.h"
+
+#define sm_loop(n, step, context) bpf_loop(n, step, context, 0)
 
 #else
 
@@ -44,4 +52,37 @@ SM_ACCESSOR(sm_service_counters_at, struct sm_service_counters, service_counters
 
 #undef SM_ACCESSOR
 
+/* Byte `i` of a head; the spans of a parsed head stay inside it. Under BPF 0 beyond the map's value. */
+static inline __u8 sm_byte_at(const __u8 *bytes, __u32 i) {
+        return bytes[i];
+}
+
+static inline void sm_loop(__u32 n, long (*step)(__u32, void *), void *context) {
+        for (__u32 i = 0; i < n; i++)
+                if (step(i, context) != 0)
+                        return;
+}
+
 #endif
+
+/* Words that others change meanwhile. */
+#define SM_READ_ONCE(x) (*(const volatile __typeof__(x) *) &(x))
+
+static inline __u32 sm_count_up(__u32 *word) {
+        return __sync_fetch_and_add(word, 1);
+}
+
+/* Slot `i` of a schedule or list of ids that starts at cell `slots`; -1 if the table does not reach
+ * there. */
+static inline __s64 sm_slot_at(const struct sm_tables *t, __u32 slots, __u32 i) {
+        const struct sm_cell *c = sm_cell_at(t, slots + i / SM_SLOTS_PER_CELL);
+
+        return c ? (__s64) ((const __u32 *) c->bytes)[i % SM_SLOTS_PER_CELL] : -1;
+}
+
+/* Byte `i` of text that starts at cell `cell`. */
+static inline __s32 sm_text_at(const struct sm_tables *t, __u32 cell, __u32 i) {
+        const struct sm_cell *c = sm_cell_at(t, cell + i / SM_CELL_SIZE);
+
+        return c ? c->bytes[i % SM_CELL_SIZE] : -1;
+}

@@ -1,31 +1,174 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "engine-access.h"
-#include "engine-head.h"
+#include "engine-balance.h"
+#include "engine-key.h"
 
 /*
- * From a request to an endpoint: route match, split, balance. Pure over the tables of engine-access.h.
+ * From a request to an endpoint, in three steps: route, subset, endpoint. Pure over the tables of
+ * engine-access.h but for the cursors. Each step returns SM_REASON_NONE or why the request cannot be
+ * served.
  */
-
-/* What is known of a request when a route is chosen. */
-struct sm_request {
-        const __u8 *bytes; /* of the head */
-        const struct sm_head *head;
-        const __u8 *source; /* caller's address, 16 bytes */
-        __u64 cgroup;       /* of the caller's unit, mixed into a hash by source */
-        __u32 slice;
-        __u32 random; /* fresh for each request */
-};
 
 /* Which route, subset and endpoint were chosen; cells are absolute indexes. */
 struct sm_choice {
         const struct sm_policy *policy;
         const struct sm_route *route;
         const struct sm_subset *subset;
-        __u32 base;     /* cell of the policy */
+        __u32 base; /* cell of the policy */
         __u32 route_index;
         __u32 subset_index;
-        __u32 endpoint; /* id */
-        __u32 passed_over; /* endpoints that were avoided or excluded on the way */
+        __u32 endpoint;    /* id */
+        __u32 passed_over; /* slots whose endpoint was avoided or excluded on the way */
+        __u32 panic;       /* all were to be avoided: this one is as well */
 };
+
+static inline const void *sm_cell_of(const struct sm_tables *t, __u32 cell) {
+        const struct sm_cell *c = sm_cell_at(t, cell);
+
+        return c ? c->bytes : NULL;
+}
+
+struct sm_route_search {
+        const struct sm_tables *t;
+        const struct sm_request *q;
+        __u32 base;       /* cell of the policy */
+        __u32 routes;     /* cell, absolute */
+        __u32 predicates; /* of the route being looked at; cell, absolute */
+        __u32 failed;     /* one of them does not hold */
+        __u32 index;      /* result */
+        __u32 found;
+};
+
+static inline long sm_route_check_predicate(__u32 i, void *context) {
+        struct sm_route_search *s = context;
+
+        if (sm_predicate_holds(s->t, s->base, s->predicates + i, s->q))
+                return 0;
+        s->failed = 1;
+        return 1;
+}
+
+/* Whether all predicates of the route in that cell hold. */
+static inline int sm_route_matches(const struct sm_tables *t, __u32 base, const struct sm_route *route,
+                                   const struct sm_request *q) {
+        struct sm_route_search s = {
+                .t = t,
+                .q = q,
+                .base = base,
+                .predicates = base + route->predicates,
+        };
+
+        if (route->n_predicates > 0)
+                sm_loop(route->n_predicates, sm_route_check_predicate, &s);
+        return !s.failed;
+}
+
+static inline long sm_route_try(__u32 i, void *context) {
+        struct sm_route_search *s = context;
+        const struct sm_route *route = sm_cell_of(s->t, s->routes + i);
+
+        if (!route)
+                return 1;
+        if (!sm_route_matches(s->t, s->base, route, s->q))
+                return 0;
+        s->index = i;
+        s->found = 1;
+        return 1;
+}
+
+/* The first route whose predicates all hold, of the policy at cell `base` (sm_service.root). */
+static inline enum sm_reason sm_choose_route(const struct sm_tables *t, __u32 base,
+                                             const struct sm_request *q, struct sm_choice *choice) {
+        struct sm_route_search s = {
+                .t = t,
+                .q = q,
+                .base = base,
+        };
+        const struct sm_policy *policy = sm_cell_of(t, base);
+
+        __builtin_memset(choice, 0, sizeof(*choice));
+        if (base == 0 || !policy)
+                return SM_REASON_NO_SERVICE;
+        choice->policy = policy;
+        choice->base = base;
+
+        s.routes = base + policy->routes;
+        if (policy->n_routes > 0)
+                sm_loop(policy->n_routes, sm_route_try, &s);
+        if (!s.found)
+                return SM_REASON_NO_ROUTE;
+        choice->route_index = s.index;
+        choice->route = sm_cell_of(t, s.routes + s.index);
+        return choice->route ? SM_REASON_NONE : SM_REASON_INTERNAL;
+}
+
+/* The subset that is next in the route's split. */
+static inline enum sm_reason sm_choose_subset(const struct sm_tables *t, struct sm_choice *choice) {
+        const struct sm_route *route = choice->route;
+        struct sm_route_state *state;
+        __u32 n = route->split.n, turn = 0;
+        __s64 slot;
+
+        if (n == 0)
+                return SM_REASON_NO_ENDPOINT;
+        if (n > 1) {
+                state = sm_route_state_at(t, route->state);
+                if (!state)
+                        return SM_REASON_INTERNAL;
+                turn = sm_count_up(&state->cursor) % n;
+        }
+        slot = sm_slot_at(t, choice->base + route->split.slots, turn);
+        if (slot < 0 || slot >= choice->policy->n_subsets)
+                return SM_REASON_INTERNAL;
+        choice->subset_index = (__u32) slot;
+        choice->subset = sm_cell_of(t, choice->base + choice->policy->subsets + (__u32) slot);
+        return choice->subset ? SM_REASON_NONE : SM_REASON_INTERNAL;
+}
+
+/* An endpoint of the chosen subset, none of the n_excluded ids that were tried before.
+ * SM_REASON_NO_ENDPOINT if there is none. */
+static inline enum sm_reason sm_choose_endpoint(const struct sm_tables *t, struct sm_choice *choice,
+                                                const struct sm_request *q, __u64 now, const __u32 *excluded,
+                                                __u32 n_excluded) {
+        const struct sm_subset *subset = choice->subset;
+        struct sm_subset_state *state = sm_subset_state_at(t, subset->state);
+        struct sm_pick p = {
+                .t = t,
+                .excluded = excluded,
+                .n_excluded = n_excluded,
+                .cursor = state ? &state->cursor : NULL,
+                .now = now,
+                .key = q->random,
+                .slots = choice->base + subset->schedule.slots,
+                .n = subset->schedule.n,
+                .balance = subset->balance,
+        };
+
+        if (p.n == 0)
+                return SM_REASON_NO_ENDPOINT;
+        if (p.balance == SM_BALANCE_CONSISTENT_HASH &&
+            !sm_key_of_request(t, choice->base, subset, q, &p.key))
+                p.balance = SM_BALANCE_RANDOM;
+
+        sm_pick_run(&p, choice->base + subset->endpoints, subset->n_endpoints);
+        choice->panic = !p.endpoint && p.fallback;
+        choice->endpoint = p.endpoint ?: p.fallback;
+        choice->passed_over = p.passed_over;
+        return choice->endpoint ? SM_REASON_NONE : SM_REASON_NO_ENDPOINT;
+}
+
+/* All three for a connection of a tcp service, of which no head is known (q->head is NULL). */
+static inline enum sm_reason sm_pick_for_connection(const struct sm_tables *t, __u32 base,
+                                                    const struct sm_request *q, __u64 now,
+                                                    struct sm_choice *choice) {
+        enum sm_reason reason;
+
+        reason = sm_choose_route(t, base, q, choice);
+        if (reason != SM_REASON_NONE)
+                return reason;
+        reason = sm_choose_subset(t, choice);
+        if (reason != SM_REASON_NONE)
+                return reason;
+        return sm_choose_endpoint(t, choice, q, now, NULL, 0);
+}
