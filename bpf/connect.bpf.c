@@ -70,8 +70,8 @@ static __always_inline int is_target(const struct sm_socket_context *socket, con
         return relay.port == asked->port && address_equal(relay.address, asked->address);
 }
 
-/* Not for us. A socket that was captured before and is connected anew must not keep its old name; but where a
- * slice lies within a slice, the inner one's program has just captured this one. */
+/* Not for us. A socket that was captured before and is connected anew must not keep its old name; but
+ * where a slice lies within a slice, the inner one's program has just captured this one. */
 static __always_inline enum verdict pass(struct bpf_sock_addr *ctx, const struct target *asked) {
         const struct sm_socket_context *socket = bpf_sk_storage_get(&socket_contexts, ctx->sk, NULL, 0);
 

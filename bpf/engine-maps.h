@@ -3,8 +3,8 @@
 
 #include "maps.h"
 
-/* The accessors of src/engine/engine-access.h as map look-ups, which bring the bounds check along. There is one set of
- * tables, so `t` says nothing here. */
+/* The accessors of src/engine/engine-access.h as map look-ups, which bring the bounds check along. There
+ * is one set of tables, so `t` says nothing here. */
 struct sm_tables;
 
 #define SM_ACCESSOR(name, type, map)                                                      \

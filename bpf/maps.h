@@ -94,8 +94,8 @@ struct {
         __type(value, struct sm_vip);
 } vips __weak SEC(".maps");
 
-/* Connections on their way to the relay, and who opened them. Written by sock_ops, emptied by the relay; least
- * recently used ones give way, should either fail. */
+/* Connections on their way to the relay, and who opened them. Written by sock_ops, emptied by the relay;
+ * least recently used ones give way, should either fail. */
 struct {
         __uint(type, BPF_MAP_TYPE_LRU_HASH);
         __uint(max_entries, 1);
@@ -120,8 +120,8 @@ struct {
         __type(value, struct sm_slice_context);
 } slice_contexts __weak SEC(".maps");
 
-/* struct sm_link_event of tcp services, from sock_ops to slicemeshd. An event that finds it full is lost; the
- * state it tells of is in endpoint_states. */
+/* struct sm_link_event of tcp services, from sock_ops to slicemeshd. An event that finds it full is
+ * lost; the state it tells of is in endpoint_states. */
 struct {
         __uint(type, BPF_MAP_TYPE_RINGBUF);
         __uint(max_entries, 65536);

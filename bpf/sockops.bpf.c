@@ -12,8 +12,8 @@
 #include "maps.h"
 
 /*
- * The life of a captured connection after the connect hook: who it is, told to the relay before the first SYN leaves;
- * of a tcp service, what is in flight and which endpoints fail.
+ * The life of a captured connection after the connect hook: who it is, told to the relay before the
+ * first SYN leaves; of a tcp service, what is in flight and which endpoints fail.
  */
 
 /* Volatile, as the verifier allows no wider reads of a context than the field is. */
@@ -76,8 +76,8 @@ static __always_inline void tell(const struct sm_socket_context *socket, __u32 w
         bpf_ringbuf_output(&events, &event, sizeof(event), 0);
 }
 
-/* Why a connection attempt ended without a connection: an errno; 0 if the caller merely changed its mind, which
- * after the first SYN was lost it is not believed to have done for no reason. */
+/* Why a connection attempt ended without a connection: an errno; 0 if the caller merely changed its
+ * mind, which after the first SYN was lost it is not believed to have done for no reason. */
 static __always_inline __s32 connect_error(struct bpf_sock_ops *ops) {
         const struct sock *sk;
         __s32 error = 0;
@@ -90,8 +90,8 @@ static __always_inline __s32 connect_error(struct bpf_sock_ops *ops) {
         return error ?: ops->total_retrans > 0 ? ETIMEDOUT : 0;
 }
 
-static __always_inline void tcp_state_changes(struct bpf_sock_ops *ops, const struct sm_socket_context *socket,
-                                              __u32 from, __u32 to) {
+static __always_inline void tcp_changes(struct bpf_sock_ops *ops, const struct sm_socket_context *socket,
+                                        __u32 from, __u32 to) {
         struct sm_endpoint_state *state = bpf_map_lookup_elem(&endpoint_states, &socket->endpoint);
         struct sm_service_counters *counters;
         __s32 error;
@@ -127,7 +127,7 @@ static __always_inline void connection_changes(struct bpf_sock_ops *ops, struct 
         if (!socket->recorded)
                 return;
         if (socket->protocol == SM_PROTOCOL_TCP)
-                tcp_state_changes(ops, socket, from, to);
+                tcp_changes(ops, socket, from, to);
         else if (to == BPF_TCP_CLOSE) {
                 struct sm_caller_key key = caller_key(ops);
 

@@ -94,7 +94,9 @@ int hashmap_put(Hashmap *h, const char *key, void *value) {
 
         /* At least a quarter stays untouched, so that every search ends soon. */
         if ((h->n_touched + 1) * 4 > h->n_buckets * 3) {
-                r = hashmap_resize(h, (h->n_entries + 1) * 2 > h->n_buckets ? h->n_buckets * 2 : h->n_buckets);
+                size_t n = h->n_buckets;
+
+                r = hashmap_resize(h, (h->n_entries + 1) * 2 > n ? n * 2 : n);
                 if (r < 0)
                         return r;
         }

@@ -89,7 +89,8 @@ int free_extents_take_at(FreeExtents *f, uint32_t start, uint32_t n) {
 
 void free_extents_give(FreeExtents *f, uint32_t start, uint32_t n) {
         size_t i = free_extents_after(f, start);
-        ExtentRange *left = i > 0 ? &f->ranges[i - 1] : NULL, *right = i < f->n_ranges ? &f->ranges[i] : NULL;
+        ExtentRange *left = i > 0 ? &f->ranges[i - 1] : NULL;
+        ExtentRange *right = i < f->n_ranges ? &f->ranges[i] : NULL;
 
         if (left && left->start + left->n == start) {
                 left->n += n;

@@ -25,7 +25,8 @@ int free_extents_reserve(FreeExtents *f, size_t n_gaps);
 /* The start of n cells; 0 if no range is large enough. */
 uint32_t free_extents_take(FreeExtents *f, uint32_t n);
 
-/* Takes exactly these cells; -EADDRINUSE, with nothing changed, unless all of them are free. Needs room for one range. */
+/* Takes exactly these cells; -EADDRINUSE, with nothing changed, unless all of them are free. Needs room
+ * for one range. */
 int free_extents_take_at(FreeExtents *f, uint32_t start, uint32_t n);
 
 /* The cells must be in use, and room for one range reserved. */

@@ -73,7 +73,8 @@ static int tables_reserve(Tables *t) {
                 t->n_retired_allocated = n * 2;
         }
 
-        /* Between n extents there are at most n + 1 gaps; taking one out of the middle of a gap makes two. */
+        /* Between n extents there are at most n + 1 gaps; taking one out of the middle of a gap makes
+         * two. */
         r = free_extents_reserve(&t->free_cells, n + 2);
         if (r < 0)
                 return r;
@@ -180,6 +181,7 @@ static int tables_adopt_subset(Tables *t, uint32_t base, uint32_t n_cells, uint3
 static int tables_adopt_service(Tables *t, uint32_t service) {
         uint32_t base = t->services[service].root, room = t->view.n_cells - base;
         const struct sm_policy *policy;
+        const struct sm_route *route;
         int r;
 
         if (base >= t->view.n_cells)
@@ -206,15 +208,16 @@ static int tables_adopt_service(Tables *t, uint32_t service) {
         for (uint32_t i = 0; i < policy->n_routes; i++) {
                 if (policy->routes + i >= policy->n_cells)
                         return -EUCLEAN;
-                r = tables_adopt_id(t, ID_ROUTE, ((const struct sm_route *) &t->cells[base + policy->routes + i])->state);
+                route = (const struct sm_route *) &t->cells[base + policy->routes + i];
+                r = tables_adopt_id(t, ID_ROUTE, route->state);
                 if (r < 0)
                         return r;
         }
         return 0;
 }
 
-/* What lies between the extents in force was perhaps retired just before the restart, and the relay may still
- * read it. Only what lies behind every cell that was ever written is certainly free. */
+/* What lies between the extents in force was perhaps retired just before the restart, and the relay may
+ * still read it. Only what lies behind every cell that was ever written is certainly free. */
 static int tables_quarantine_cells(Tables *t) {
         static const struct sm_cell zero = {};
         uint32_t end = t->view.n_cells, start, n;
@@ -430,7 +433,9 @@ static bool tables_release(Tables *t, const Retired *retired) {
                 return true;
         }
         if (retired->table == ID_ENDPOINT) {
-                if (__atomic_load_n(&t->view.endpoint_states[retired->start].in_flight, __ATOMIC_ACQUIRE) != 0)
+                const struct sm_endpoint_state *state = &t->view.endpoint_states[retired->start];
+
+                if (__atomic_load_n(&state->in_flight, __ATOMIC_ACQUIRE) != 0)
                         return false;
                 __atomic_fetch_add(&t->endpoints[retired->start].generation, 1, __ATOMIC_RELEASE);
         }

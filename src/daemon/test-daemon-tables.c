@@ -246,16 +246,18 @@ static void test_restart_refuses_damage(void **state) {
         assert_int_equal(restart(f), -EUCLEAN);
 }
 
+#define table_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_extents_grow_together),
-                cmocka_unit_test_setup_teardown(test_commit_only_what_changed, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_extent_rests_until_epoch_passed, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_ids_rest_until_epoch_passed, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_endpoint_id_waits_for_what_is_in_flight, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_restart_keeps_what_is_in_force, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_restart_does_not_reuse_what_may_be_read, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_restart_refuses_damage, setup, teardown),
+                table_test(test_commit_only_what_changed),
+                table_test(test_extent_rests_until_epoch_passed),
+                table_test(test_ids_rest_until_epoch_passed),
+                table_test(test_endpoint_id_waits_for_what_is_in_flight),
+                table_test(test_restart_keeps_what_is_in_force),
+                table_test(test_restart_does_not_reuse_what_may_be_read),
+                table_test(test_restart_refuses_damage),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
