@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "engine-lexer.h"
-#include "engine-meaning.h"
+#include "engine-parser.h"
 
 /*
  * The chunked coding (RFC 9112, section 7.1). It finds where a body ends and checks every byte that

@@ -1,21 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "engine-parser.h"
+#include "engine-value.h"
 
 /*
- * What known fields mean, read byte by byte along with their values. Everything that decides where a
- * message ends (RFC 9112, section 6) or to whom it goes is in here.
+ * What known fields mean for the head as a whole. Everything that decides where a message ends (RFC 9112,
+ * section 6) or to whom it goes is in here and in engine-value.h.
  */
-
-static inline __u8 sm_word_field(const struct sm_word *w) {
-#define SM_FIELD_IF(id, name)   \
-        if (sm_word_is(w, name)) \
-                return SM_FIELD_##id;
-        SM_KNOWN_FIELDS(SM_FIELD_IF)
-#undef SM_FIELD_IF
-        return _SM_FIELD_KNOWN_MAX;
-}
 
 /* How a known field is understood, or -(enum sm_reason) if it may not stand here. */
 static inline int sm_meaning_kind(const struct sm_head_parser *p, const struct sm_head *head, int again) {
@@ -70,139 +61,6 @@ static inline int sm_meaning_start(struct sm_head_parser *p, struct sm_head *hea
         sm_word_start(&p->lexer.word);
         sm_host_start(&p->host);
         return 0;
-}
-
-static inline int sm_meaning_number(struct sm_head_parser *p, struct sm_head *head, __u8 c) {
-        __u64 digit = (__u64) c - '0';
-
-        if (c == ',' && p->value_state != SM_VALUE_EMPTY)
-                return -SM_REASON_DUPLICATE_LENGTH;
-        if (sm_is_space(c)) {
-                p->value_state = SM_VALUE_AFTER;
-                return 0;
-        }
-        if (!sm_is_digit(c) || p->value_state == SM_VALUE_AFTER)
-                return -SM_REASON_BAD_LENGTH;
-        if (head->content_length > SM_CONTENT_LENGTH_MAX / 10 ||
-            head->content_length * 10 > SM_CONTENT_LENGTH_MAX - digit)
-                return -SM_REASON_BAD_LENGTH;
-        p->value_state = SM_VALUE_INSIDE;
-        head->content_length = head->content_length * 10 + digit;
-        return 0;
-}
-
-static inline int sm_meaning_word_error(const struct sm_head_parser *p) {
-        return p->field == SM_FIELD_EXPECT ? -SM_REASON_BAD_EXPECT : -SM_REASON_BAD_TRANSFER_ENCODING;
-}
-
-static inline int sm_meaning_word(struct sm_head_parser *p, __u8 c) {
-        if (sm_is_space(c)) {
-                p->value_state = SM_VALUE_AFTER;
-                return 0;
-        }
-        if (!sm_is_token(c) || p->value_state == SM_VALUE_AFTER)
-                return sm_meaning_word_error(p);
-        sm_word_add(&p->lexer.word, c | 0x20);
-        return 0;
-}
-
-/* An element of Connection or TE is complete, without its parameters. */
-static inline void sm_meaning_element(struct sm_head_parser *p, struct sm_head *head) {
-        struct sm_word *w = &p->lexer.word;
-
-        if (p->field == SM_FIELD_TE) {
-                if (sm_word_is(w, "trailers"))
-                        head->flags |= SM_HEAD_TE_TRAILERS;
-        } else if (sm_word_is(w, "close"))
-                head->flags |= SM_HEAD_CLOSE;
-        else if (sm_word_is(w, "keep-alive"))
-                head->flags |= SM_HEAD_KEEP_ALIVE;
-        else if (sm_word_is(w, "upgrade"))
-                head->flags |= SM_HEAD_UPGRADE;
-        else if (w->length > 0)
-                head->flags |= SM_HEAD_MORE_CONNECTION;
-        sm_word_start(w);
-}
-
-static inline int sm_meaning_list(struct sm_head_parser *p, struct sm_head *head, __u8 c) {
-        if (c == ',') {
-                sm_meaning_element(p, head);
-                p->value_state = SM_VALUE_EMPTY;
-        } else if (p->value_state == SM_VALUE_PARAMETERS) {
-                return 0;
-        } else if (sm_is_space(c)) {
-                if (p->value_state == SM_VALUE_INSIDE)
-                        p->value_state = SM_VALUE_AFTER;
-        } else if (sm_is_token(c) && p->value_state != SM_VALUE_AFTER) {
-                p->value_state = SM_VALUE_INSIDE;
-                sm_word_add(&p->lexer.word, c | 0x20);
-        } else if (c == ';' && p->field == SM_FIELD_TE && p->value_state != SM_VALUE_EMPTY)
-                p->value_state = SM_VALUE_PARAMETERS;
-        else
-                return -SM_REASON_BAD_FIELD_VALUE;
-        return 0;
-}
-
-static inline int sm_meaning_host(struct sm_head_parser *p, __u8 c) {
-        if (sm_is_space(c)) {
-                p->value_state = SM_VALUE_AFTER;
-                return 0;
-        }
-        if (p->value_state == SM_VALUE_AFTER || !sm_host_step(&p->host, c))
-                return -SM_REASON_BAD_HOST;
-        p->value_state = SM_VALUE_INSIDE;
-        return 0;
-}
-
-/* A byte of the value, white space inside and behind it included. */
-static inline int sm_meaning_step(struct sm_head_parser *p, struct sm_head *head, __u8 c) {
-        switch (p->value_kind) {
-
-        case SM_VALUE_HOST:
-                return sm_meaning_host(p, c);
-
-        case SM_VALUE_NUMBER:
-                return sm_meaning_number(p, head, c);
-
-        case SM_VALUE_WORD:
-                return sm_meaning_word(p, c);
-
-        case SM_VALUE_LIST:
-                return sm_meaning_list(p, head, c);
-
-        default:
-                return 0;
-        }
-}
-
-/* The value is complete. */
-static inline int sm_meaning_end(struct sm_head_parser *p, struct sm_head *head) {
-        switch (p->value_kind) {
-
-        case SM_VALUE_HOST:
-                /* Empty is what a client sends for a target without authority (RFC 9110, section 7.2). */
-                if (p->value_state == SM_VALUE_EMPTY || sm_host_complete(&p->host))
-                        return 0;
-                return -SM_REASON_BAD_HOST;
-
-        case SM_VALUE_NUMBER:
-                head->flags |= SM_HEAD_LENGTH;
-                return p->value_state == SM_VALUE_EMPTY ? -SM_REASON_BAD_LENGTH : 0;
-
-        case SM_VALUE_WORD:
-                if (p->field == SM_FIELD_EXPECT ? !sm_word_is(&p->lexer.word, "100-continue")
-                                                : !sm_word_is(&p->lexer.word, "chunked"))
-                        return sm_meaning_word_error(p);
-                head->flags |= p->field == SM_FIELD_EXPECT ? SM_HEAD_EXPECT_CONTINUE : SM_HEAD_CHUNKED;
-                return 0;
-
-        case SM_VALUE_LIST:
-                sm_meaning_element(p, head);
-                return 0;
-
-        default:
-                return 0;
-        }
 }
 
 /* The head is complete: what only shows in the whole. */

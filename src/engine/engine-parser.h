@@ -81,3 +81,13 @@ static inline void sm_span_open(struct sm_span *s, const struct sm_head_parser *
 static inline void sm_span_close(struct sm_span *s, const struct sm_head_parser *p) {
         s->length = (__u16) (p->position - s->offset);
 }
+
+/* Which known field the word names, or _SM_FIELD_KNOWN_MAX. */
+static inline __u8 sm_word_field(const struct sm_word *w) {
+#define SM_FIELD_IF(id, name)   \
+        if (sm_word_is(w, name)) \
+                return SM_FIELD_##id;
+        SM_KNOWN_FIELDS(SM_FIELD_IF)
+#undef SM_FIELD_IF
+        return _SM_FIELD_KNOWN_MAX;
+}

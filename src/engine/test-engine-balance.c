@@ -35,7 +35,8 @@ static void start(TestTables *t, enum sm_balance balance, const __u32 *slots, __
         route->split.n = 1;
 }
 
-static enum sm_reason pick(TestTables *t, __u32 random, const __u32 *excluded, __u32 n, struct sm_choice *ret) {
+static enum sm_reason pick(TestTables *t, __u32 random, const __u32 *excluded, __u32 n,
+                           struct sm_choice *ret) {
         struct sm_request q = { .random = random };
         enum sm_reason reason;
 
@@ -87,15 +88,12 @@ static void test_avoided(void **state) {
 }
 
 static void test_panic(void **state) {
-        static const enum sm_balance all[] = { SM_BALANCE_ROUND_ROBIN, SM_BALANCE_RANDOM, SM_BALANCE_LEAST_REQUEST,
-                                               SM_BALANCE_CONSISTENT_HASH };
-
-        for (size_t b = 0; b < ELEMENTSOF(all); b++) {
+        for (int b = 0; b < _SM_BALANCE_MAX; b++) {
                 unsigned count[4] = { 0 };
                 struct sm_choice c;
                 TestTables t;
 
-                start(&t, all[b], three, 3, three, 3);
+                start(&t, (enum sm_balance) b, three, 3, three, 3);
                 for (int i = 1; i <= 3; i++)
                         t.endpoint_states[i].avoid_until = UINT64_MAX;
                 for (__u32 i = 0; i < 300; i++) {

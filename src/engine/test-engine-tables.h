@@ -6,8 +6,8 @@
 #include "engine-access.h"
 
 /*
- * A small policy laid out by hand, for the tests of matching and balancing: cells from BASE on, states in arrays.
- * Everything is zero at first; a test fills in what it is about.
+ * A small policy laid out by hand, for the tests of matching and balancing: cells from BASE on, states in
+ * arrays. Everything is zero at first; a test fills in what it is about.
  */
 
 #define TEST_BASE 3
