@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "../basic/array-util.h"
+#include "../basic/string-util.h"
+#include "policy-yaml.h"
+
+static const char *const node_kind_table[_NODE_KIND_MAX] = {
+        [NODE_SCALAR] = "a single value",
+        [NODE_SEQUENCE] = "a list",
+        [NODE_MAPPING] = "a mapping",
+};
+
+const char *node_kind_to_string(NodeKind k) {
+        return node_kind_table[k];
+}
+
+PolicyNode *policy_node_new(NodeKind kind, const PolicyOrigin *origin) {
+        PolicyNode *n = calloc(1, sizeof(*n));
+
+        if (n) {
+                n->kind = kind;
+                n->origin = *origin;
+        }
+        return n;
+}
+
+/* Recursive, but no deeper than YAML_DEPTH_MAX. */
+PolicyNode *policy_node_free(PolicyNode *n) {
+        if (!n)
+                return NULL;
+        for (size_t i = 0; i < n->n_children; i++)
+                policy_node_free(n->children[i]);
+        free(n->children);
+        free(n->text);
+        free(n->key);
+        free(n);
+        return NULL;
+}
+
+int policy_node_add(PolicyNode *parent, PolicyNode *child) {
+        int r;
+
+        r = array_reserve(&parent->children, parent->n_children, sizeof(*parent->children));
+        if (r < 0) {
+                policy_node_free(child);
+                return r;
+        }
+        parent->children[parent->n_children++] = child;
+        return 0;
+}
+
+static ssize_t node_find(const PolicyNode *mapping, const char *key) {
+        for (size_t i = 0; mapping->kind == NODE_MAPPING && i < mapping->n_children; i++)
+                if (streq(mapping->children[i]->key, key))
+                        return (ssize_t) i;
+        return -1;
+}
+
+PolicyNode *policy_node_get(const PolicyNode *mapping, const char *key) {
+        ssize_t i = node_find(mapping, key);
+
+        return i < 0 ? NULL : mapping->children[i];
+}
+
+PolicyNode *policy_node_take(PolicyNode *mapping, const char *key) {
+        ssize_t i = node_find(mapping, key);
+        PolicyNode *child;
+
+        if (i < 0)
+                return NULL;
+        child = mapping->children[i];
+        mapping->n_children--;
+        memmove(mapping->children + i, mapping->children + i + 1,
+                (mapping->n_children - (size_t) i) * sizeof(*mapping->children));
+        return child;
+}
+
+static int compare_places(const void *a, const void *b) {
+        return strcmp((**(PolicyNode **const *) a)->key, (**(PolicyNode **const *) b)->key);
+}
+
+static int compare_key_to_place(const void *key, const void *place) {
+        return strcmp(key, (**(PolicyNode **const *) place)->key);
+}
+
+/* Costs (n + k) log n for k keys into n: both can be long lists of endpoints. */
+static int merge_mapping(PolicyNode *base, PolicyNode *over) {
+        _cleanup_free_ PolicyNode ***places = NULL;
+        size_t n = base->n_children;
+        int r;
+
+        places = calloc(n + 1, sizeof(*places));
+        if (!places)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++)
+                places[i] = &base->children[i];
+        qsort(places, n, sizeof(*places), compare_places);
+
+        for (size_t i = 0; i < over->n_children; i++) {
+                PolicyNode ***place = bsearch(over->children[i]->key, places, n, sizeof(*places),
+                                              compare_key_to_place);
+
+                if (!place)
+                        continue;
+                r = policy_node_merge(*place, TAKE_PTR(over->children[i]));
+                if (r < 0)
+                        return r;
+        }
+        /* Only now: what is new may move the array that `places` points into. */
+        for (size_t i = 0; i < over->n_children; i++) {
+                if (!over->children[i])
+                        continue;
+                r = policy_node_add(base, TAKE_PTR(over->children[i]));
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int policy_node_merge(PolicyNode **base, PolicyNode *over) {
+        int r = 0;
+
+        if (*base && (*base)->kind == NODE_MAPPING && over->kind == NODE_MAPPING) {
+                r = merge_mapping(*base, over);
+                policy_node_free(over);
+        } else {
+                policy_node_free(*base);
+                *base = over;
+        }
+        return r;
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "../basic/array-util.h"
+#include "../basic/parse-util.h"
+#include "../basic/string-util.h"
+#include "policy-model.h"
+#include "policy-parse.h"
+#include "policy-schedule.h"
+
+static int compare_subsets(const void *a, const void *b, void *userdata) {
+        const PolicyService *s = userdata;
+        size_t x = *(const size_t *) a, y = *(const size_t *) b;
+
+        return strcmp(s->subsets[x]->name, s->subsets[y]->name);
+}
+
+/* Many routes may look up many subsets. */
+static int sort_subsets(const PolicyService *s, size_t **ret) {
+        size_t *sorted;
+
+        sorted = malloc((s->n_subsets + 1) * sizeof(*sorted));
+        if (!sorted)
+                return -ENOMEM;
+        for (size_t i = 0; i < s->n_subsets; i++)
+                sorted[i] = i;
+        qsort_r(sorted, s->n_subsets, sizeof(*sorted), compare_subsets, (void *) s);
+        *ret = sorted;
+        return 0;
+}
+
+static const char *subset_name(const void *userdata, size_t i) {
+        return ((const PolicyService *) userdata)->subsets[i]->name;
+}
+
+/* 1 = found, 0 = an error was noted. */
+static int find_subset(Walker *w, const char *name, const PolicyOrigin *origin, size_t *ret) {
+        const PolicyService *s = w->model;
+        size_t low = 0, high = s->n_subsets;
+        int r;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+                int c = strcmp(name, s->subsets[w->subset_by_name[middle]]->name);
+
+                if (c == 0) {
+                        *ret = w->subset_by_name[middle];
+                        return 1;
+                }
+                if (c < 0)
+                        high = middle;
+                else
+                        low = middle + 1;
+        }
+        if (w->partial)
+                return 0;
+        r = walk_error_missing(w, origin, "subset", name, schema_nearest(name, subset_name, s, s->n_subsets));
+        return r < 0 ? r : 0;
+}
+
+static int add_split(PolicyRoute *route, size_t subset, unsigned weight) {
+        int r;
+
+        r = array_reserve(&route->splits, route->n_splits, sizeof(*route->splits));
+        if (r < 0)
+                return r;
+        route->splits[route->n_splits++] = (PolicySplit) { .subset = subset, .weight = weight };
+        return 0;
+}
+
+int parse_to(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
+        size_t subset;
+        int r;
+
+        r = walk_expect(w, n, NODE_SCALAR, key->form);
+        if (r <= 0)
+                return r;
+        r = find_subset(w, n->text, &n->origin, &subset);
+        return r > 0 ? add_split(object, subset, 1) : r;
+}
+
+/* A share; *percents counts those that are percentages. */
+static int parse_share(Walker *w, const PolicyNode *n, PolicyRoute *route, size_t *percents) {
+        char text[QUOTED_SIZE];
+        unsigned permille;
+        uint64_t weight;
+        size_t subset;
+        int r;
+
+        r = walk_expect(w, n, NODE_SCALAR, "a share");
+        if (r <= 0)
+                return r;
+        if (endswith(n->text, "%")) {
+                (*percents)++;
+                r = parse_percent(n->text, &permille);
+                weight = r < 0 ? 0 : permille;
+        } else
+                r = parse_unsigned(n->text, &weight);
+        if (r < 0 || weight > SM_WEIGHT_MAX)
+                return walk_error(w, &n->origin,
+                                  "Expected a weight from 0 to %u, or a percentage like 12.5%%, not %s.",
+                                  SM_WEIGHT_MAX, string_quote(n->text, text));
+        r = find_subset(w, n->key, &n->key_origin, &subset);
+        return r > 0 ? add_split(route, subset, (unsigned) weight) : r;
+}
+
+static int check_split(Walker *w, const PolicyNode *n, const PolicyRoute *route, size_t percents) {
+        _cleanup_free_ unsigned *weights = NULL;
+        unsigned sum = 0;
+        uint64_t slots;
+
+        weights = calloc(route->n_splits + 1, sizeof(*weights));
+        if (!weights)
+                return -ENOMEM;
+        for (size_t i = 0; i < route->n_splits; i++)
+                sum += weights[i] = route->splits[i].weight;
+        if (sum == 0)
+                return walk_error(w, &n->origin, "Expected at least one share above 0.");
+        if (percents > 0 && percents < n->n_children)
+                return walk_error(w, &n->origin, "Expected either weights or percentages, not both.");
+        if (percents > 0 && sum != 1000)
+                return walk_error(w, &n->origin, "The percentages make %u.%u%%, not 100%%.", sum / 10, sum % 10);
+        slots = schedule_slots(weights, route->n_splits);
+        if (slots <= SM_SLOTS_MAX)
+                return 0;
+        return walk_error(w, &n->origin, "The shares, divided by their greatest common divisor, make %" PRIu64
+                          "; at most %u is supported.", slots, SM_SLOTS_MAX);
+}
+
+int parse_split(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
+        size_t percents = 0, errors = w->n_errors;
+        PolicyRoute *route = object;
+        int r;
+
+        r = walk_expect(w, n, NODE_MAPPING, "subsets to shares");
+        if (r <= 0)
+                return r;
+        if (route->n_splits > 0)
+                return walk_error(w, &n->key_origin, "Expected either \"to\" or \"split\", not both.");
+        for (size_t i = 0; i < n->n_children; i++) {
+                walk_enter(w, n->children[i], i);
+                r = parse_share(w, n->children[i], route, &percents);
+                walk_leave(w);
+                if (r < 0)
+                        return r;
+        }
+        return w->n_errors > errors || w->partial ? 0 : check_split(w, n, route, percents);
+}
+
+static int add_predicate(PolicyRoute *route, enum sm_predicate_kind kind, enum sm_predicate_op op,
+                         const char *text) {
+        PolicyPredicate p = { .kind = kind, .op = op };
+        int r;
+
+        r = array_reserve(&route->predicates, route->n_predicates, sizeof(*route->predicates));
+        if (r < 0)
+                return r;
+        r = strdup_to(&p.text, text);
+        if (r < 0)
+                return r;
+        route->predicates[route->n_predicates++] = p;
+        return 0;
+}
+
+int parse_match_host(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
+        enum sm_predicate_op op = SM_OP_EXACT;
+        char text[QUOTED_SIZE], *host;
+        struct in6_addr address;
+        int r;
+
+        r = walk_expect(w, n, NODE_SCALAR, key->form);
+        if (r <= 0)
+                return r;
+        for (char *p = n->text; *p; p++)
+                *p = (char) tolower((unsigned char) *p);
+        host = n->text;
+        if (startswith(host, "*.")) {
+                op = SM_OP_SUFFIX;
+                host++; /* the dot belongs to the suffix */
+        }
+        if (!host_name_is_valid(op == SM_OP_SUFFIX ? host + 1 : host)) {
+                size_t length = strlen(host);
+                _cleanup_free_ char *inner = length > 2 ? strndup(host + 1, length - 2) : NULL;
+
+                if (host[0] != '[' || !inner || host[length - 1] != ']' || parse_address(inner, &address) < 0)
+                        return walk_error(w, &n->origin,
+                                          "Expected a host name without port, or *. and a domain, not %s.",
+                                          string_quote(n->text, text));
+        }
+        return add_predicate(object, SM_MATCH_HOST, op, host);
+}
+
+static int add_path(Walker *w, const PolicyNode *n, PolicyRoute *route, enum sm_predicate_op op) {
+        char text[QUOTED_SIZE];
+        size_t length = 0;
+        int r;
+
+        r = walk_expect(w, n, NODE_SCALAR, "a path");
+        if (r <= 0)
+                return r;
+        while (n->text[length] > ' ' && n->text[length] <= '~' && !strchr("?#", n->text[length]))
+                length++;
+        if (n->text[0] != '/' || n->text[length])
+                return walk_error(w, &n->origin, "Expected a path that starts with / and has no query, spaces or "
+                                  "other characters that must be encoded, not %s.", string_quote(n->text, text));
+        return add_predicate(route, SM_MATCH_PATH, op, n->text);
+}
+
+int parse_path_exact(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
+        return add_path(w, n, object, SM_OP_EXACT);
+}
+
+int parse_path_prefix(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
+        return add_path(w, n, object, SM_OP_PREFIX);
+}
+
+int parse_match_path(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
+        if (n->kind == NODE_SCALAR)
+                return add_path(w, n, object, SM_OP_EXACT);
+        if (n->kind == NODE_MAPPING && n->n_children != 1)
+                return walk_error(w, &n->origin, "Expected either \"exact\" or \"prefix\".");
+        return walk_mapping(w, PLACE_PATH, n, object);
+}
+
+static int check_route(Walker *w, const PolicyNode *n, PolicyRoute *route, size_t i) {
+        const PolicyNode *match = policy_node_get(n, "match"), *timeout = policy_node_get(n, "timeout");
+        char name[32];
+        int r;
+
+        if (!route->name && !policy_node_get(n, "name")) {
+                snprintf(name, sizeof(name), "route-%zu", i + 1);
+                r = strdup_to(&route->name, name);
+                if (r < 0)
+                        return r;
+        }
+        if (n->kind == NODE_MAPPING && !policy_node_get(n, "to") && !policy_node_get(n, "split") && !w->partial) {
+                r = walk_error(w, &n->origin, "The key \"to\" or \"split\" is missing.");
+                if (r < 0)
+                        return r;
+        }
+        if (w->model->protocol != SM_PROTOCOL_TCP || (!match && route->timeout_usec == 0))
+                return 0;
+        return walk_error(w, match ? &match->key_origin : &timeout->key_origin,
+                          "\"%s\" needs protocol http.", match ? "match" : "timeout");
+}
+
+static int parse_route(Walker *w, const PolicyNode *n, size_t i) {
+        _cleanup_(policy_route_freep) PolicyRoute *route = NULL;
+        PolicyService *s = w->model;
+        int r;
+
+        route = calloc(1, sizeof(*route));
+        if (!route)
+                return -ENOMEM;
+        route->origin = n->origin;
+        r = walk_mapping(w, PLACE_ROUTE, n, route);
+        if (r < 0)
+                return r;
+        r = check_route(w, n, route, i);
+        if (r < 0)
+                return r;
+        r = array_reserve(&s->routes, s->n_routes, sizeof(*s->routes));
+        if (r < 0)
+                return r;
+        s->routes[s->n_routes++] = TAKE_PTR(route);
+        return 0;
+}
+
+static int compare_routes(const void *a, const void *b) {
+        const PolicyRoute *x = *(PolicyRoute *const *) a, *y = *(PolicyRoute *const *) b;
+        int c = strcmp(x->name ?: "", y->name ?: "");
+
+        return c != 0 ? c : policy_origin_compare(&x->origin, &y->origin);
+}
+
+static int check_route_names(Walker *w) {
+        _cleanup_free_ PolicyRoute **sorted = NULL;
+        PolicyService *s = w->model;
+        int r;
+
+        sorted = malloc((s->n_routes + 1) * sizeof(*sorted));
+        if (!sorted)
+                return -ENOMEM;
+        if (s->n_routes > 0)
+                memcpy(sorted, s->routes, s->n_routes * sizeof(*sorted));
+        qsort(sorted, s->n_routes, sizeof(*sorted), compare_routes);
+        for (size_t i = 1; i < s->n_routes; i++) {
+                if (!sorted[i]->name || !streq_null(sorted[i]->name, sorted[i - 1]->name))
+                        continue;
+                r = walk_error(w, &sorted[i]->origin, "The name \"%s\" is already that of the route in line %u.",
+                               sorted[i]->name, sorted[i - 1]->origin.line);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int parse_routes(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
+        int r;
+
+        r = walk_expect(w, n, NODE_SEQUENCE, "routes");
+        if (r <= 0)
+                return r;
+        if (n->n_children == 0 || n->n_children > UINT16_MAX)
+                return walk_error(w, &n->origin, "Expected 1 to %u routes.", UINT16_MAX);
+        r = sort_subsets(w->model, &w->subset_by_name);
+        for (size_t i = 0; r >= 0 && i < n->n_children; i++) {
+                walk_enter(w, n->children[i], i);
+                r = parse_route(w, n->children[i], i);
+                walk_leave(w);
+        }
+        free(TAKE_PTR(w->subset_by_name));
+        return r < 0 ? r : check_route_names(w);
+}

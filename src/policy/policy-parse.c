@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "../basic/parse-util.h"
+#include "../basic/string-util.h"
+#include "policy-parse.h"
+
+static int parse_slice(Walker *w, const PolicyNode *n, char ***slices) {
+        char text[QUOTED_SIZE];
+        int r;
+
+        r = walk_expect(w, n, NODE_SCALAR, "a slice");
+        if (r <= 0)
+                return r;
+        if (streq(n->text, "-.slice"))
+                return walk_error(w, &n->origin, "The root slice cannot be managed: slicemesh itself runs in it.");
+        if (!slice_name_is_valid(n->text))
+                return walk_error(w, &n->origin, "Expected the name of a slice, like shop.slice, not %s.",
+                                  string_quote(n->text, text));
+        if (strv_contains(*slices, n->text))
+                return walk_error(w, &n->origin, "The slice %s is listed twice.", n->text);
+        return strv_push(slices, n->text);
+}
+
+int parse_slices(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
+        char ***slices = (char ***) ((char *) object + key->offset);
+        int r;
+
+        r = walk_expect(w, n, NODE_SEQUENCE, "slices");
+        if (r <= 0)
+                return r;
+        if (n->n_children > SM_SLICES_MAX)
+                return walk_error(w, &n->origin, "Expected at most %u slices.", SM_SLICES_MAX);
+        if (n->n_children == 0 && w->model) /* no callers at all would read as all of them */
+                return walk_error(w, &n->origin, "Expected at least one slice.");
+        for (size_t i = 0; i < n->n_children; i++) {
+                walk_enter(w, n->children[i], i);
+                r = parse_slice(w, n->children[i], slices);
+                walk_leave(w);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int parse_vip_range(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
+        PolicyMesh *m = object;
+        char text[QUOTED_SIZE];
+        struct in6_addr network;
+        unsigned prefix;
+        int r;
+
+        r = walk_expect(w, n, NODE_SCALAR, key->form);
+        if (r <= 0)
+                return r;
+        r = parse_network(n->text, &network, &prefix);
+        if (r < 0 || prefix < 8 || prefix > 30)
+                return walk_error(w, &n->origin,
+                                  "Expected an IPv4 network of 8 to 30 bits, like 127.71.0.0/16, not %s.",
+                                  string_quote(n->text, text));
+        if (network.s6_addr[12] == 127 && network.s6_addr[13] == 0 && prefix >= 16)
+                return walk_error(w, &n->origin, "127.0.0.0/16 is in use by the host itself.");
+        m->vip_network = network;
+        m->vip_prefix = prefix;
+        return 0;
+}
+
+int parse_service_address(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
+        _cleanup_free_ char *host = NULL;
+        PolicyService *s = object;
+        struct in6_addr address;
+        char text[QUOTED_SIZE];
+        uint16_t port;
+        int r;
+
+        r = walk_expect(w, n, NODE_SCALAR, key->form);
+        if (r <= 0)
+                return r;
+        r = parse_host_port(n->text, &host, &address, &port);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0 || host)
+                return walk_error(w, &n->origin, "Expected an address and port, like 127.71.0.10:80, not %s.",
+                                  string_quote(n->text, text));
+        if (IN6_IS_ADDR_UNSPECIFIED(&address) || IN6_IS_ADDR_MULTICAST(&address) ||
+            (IN6_IS_ADDR_V4MAPPED(&address) && (address.s6_addr[12] == 0 || address.s6_addr[12] >= 224)))
+                return walk_error(w, &n->origin, "%s is not an address that one can connect to.",
+                                  string_quote(n->text, text));
+        s->has_address = true;
+        s->address = address;
+        s->port = port;
+        return 0;
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "../abi/abi-limits.h"
+#include "../basic/time-util.h"
+#include "policy-model.h"
+#include "policy-parse.h"
+
+#define KIB UINT64_C(1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+#define CELLS(bytes) ((bytes) / SM_CELL_SIZE)
+#define UNSUPPORTED(where, key) { .place = where, .type = TYPE_UNSUPPORTED, .name = key }
+#define IN(type, member) .offset = offsetof(type, member)
+
+/* Within a place, a key's parser may rely on the keys above it. */
+const SchemaKey schema_keys[] = {
+        { PLACE_MESH, TYPE_OTHER, "slices", "a list of slices", .parse = parse_slices, IN(PolicyMesh, slices),
+          .doc = "The managed slices: connections that processes in them open to a service are governed." },
+        { PLACE_MESH, TYPE_OTHER, "vip-range", "an IPv4 network", .parse = parse_vip_range,
+          .standard = "127.71.0.0/16",
+          .doc = "Where services without an address get theirs from. Addresses below 127.0.0.0/8 never leave "
+                 "the host: while the mesh is off, a call fails at once." },
+        { PLACE_MESH, TYPE_SECTION, "relay", .section = PLACE_RELAY,
+          .doc = "The process that carries http traffic." },
+        { PLACE_MESH, TYPE_SECTION, "caps", .section = PLACE_CAPS,
+          .doc = "How much there can be of everything; memory for it is set aside when slicemeshd starts." },
+
+        { PLACE_RELAY, TYPE_PORT, "port", IN(PolicyMesh, relay_port), .standard = "7471",
+          .doc = "Of 127.0.0.1 and ::1, where callers are sent to." },
+        { PLACE_RELAY, TYPE_UNSIGNED, "workers", IN(PolicyMesh, relay_workers), .max = SM_WORKERS_MAX,
+          .standard = "0", .doc = "Threads; 0 is one for each CPU." },
+        { PLACE_RELAY, TYPE_UNSIGNED, "max-connections", IN(PolicyMesh, max_connections), .min = 1,
+          .max = 1000000, .standard = "10000",
+          .doc = "Connections of callers at once; more are refused as overloaded." },
+        { PLACE_RELAY, TYPE_SIZE, "max-head", IN(PolicyMesh, max_head), .unit = 1, .min = 1 * KIB,
+          .max = SM_HEAD_MAX, .standard = "16K", .doc = "The longest head of a request or response." },
+        { PLACE_RELAY, TYPE_SIZE, "buffer", IN(PolicyMesh, max_buffer), .unit = 1, .min = 4 * KIB,
+          .max = 16 * MIB, .standard = "64K",
+          .doc = "What one direction of one exchange may hold before its sender has to wait." },
+        { PLACE_RELAY, TYPE_DURATION, "drain", IN(PolicyMesh, drain_usec), .max = USEC_PER_HOUR,
+          .standard = "30s", .doc = "How long a relay that is stopped finishes what is in flight." },
+
+        { PLACE_CAPS, TYPE_UNSIGNED, "services", IN(PolicyMesh, max_services), .min = 1, .max = 100000,
+          .standard = "1024", .doc = "Services." },
+        { PLACE_CAPS, TYPE_UNSIGNED, "endpoints", IN(PolicyMesh, max_endpoints), .min = 1, .max = 1000000,
+          .standard = "16384", .doc = "Addresses of endpoints, of all services together." },
+        { PLACE_CAPS, TYPE_UNSIGNED, "subsets", IN(PolicyMesh, max_subsets), .min = 1, .max = 1000000,
+          .standard = "4096", .doc = "Subsets of all services together." },
+        { PLACE_CAPS, TYPE_UNSIGNED, "routes", IN(PolicyMesh, max_routes), .min = 1, .max = 4000000,
+          .standard = "16384", .doc = "Routes of all services together." },
+        { PLACE_CAPS, TYPE_SIZE, "memory", IN(PolicyMesh, max_cells), .unit = SM_CELL_SIZE,
+          .min = CELLS(1 * MIB), .max = CELLS(4 * GIB), .standard = "32M",
+          .doc = "Memory of compiled policies; during a change the old and the new one both need theirs." },
+
+        { PLACE_SERVICE, TYPE_NAME, "service", .required = true, IN(PolicyService, name),
+          .doc = "The service's name." },
+        { PLACE_SERVICE, TYPE_ENUM, "protocol", "`http` or `tcp`", IN(PolicyService, protocol),
+          .values = protocol_names, .standard = "http",
+          .doc = "What the callers speak. `http` is balanced by request, `tcp` by connection." },
+        { PLACE_SERVICE, TYPE_OTHER, "address", "an address and port, like `127.71.0.10:80`",
+          .parse = parse_service_address,
+          .doc = "Where callers connect to. Without it an address in `vip-range` is allocated, once and for "
+                 "ever, and never given to another name. Addresses of real servers may be captured too." },
+        { PLACE_SERVICE, TYPE_PORT, "port", IN(PolicyService, port), .standard = "80",
+          .doc = "The port, where the address is allocated." },
+        { PLACE_SERVICE, TYPE_OTHER, "callers", "a list of slices", .parse = parse_slices,
+          IN(PolicyService, callers),
+          .doc = "Slices that may call the service. Without it: all managed slices." },
+        { PLACE_SERVICE, TYPE_OTHER, "endpoints", "a list of endpoints", .parse = parse_shorthand,
+          .doc = "Short for the endpoints of a single subset, `default`; cannot stand beside `subsets`." },
+        { PLACE_SERVICE, TYPE_OTHER, "balance", "as in a subset", .parse = parse_shorthand,
+          .doc = "The same for its `balance`." },
+        { PLACE_SERVICE, TYPE_OTHER, "hash", "as in a subset", .parse = parse_shorthand,
+          .doc = "The same for its `hash`." },
+        { PLACE_SERVICE, TYPE_OTHER, "subsets", "a mapping of names to subsets", .parse = parse_subsets,
+          .doc = "Groups of endpoints that routes send to." },
+        { PLACE_SERVICE, TYPE_OTHER, "routes", "a list of routes", .parse = parse_routes,
+          .doc = "The first that matches decides. Without it everything goes to the only subset." },
+        { PLACE_SERVICE, TYPE_SECTION, "timeouts", .section = PLACE_TIMEOUTS,
+          .doc = "How long is waited for what; `http` only." },
+        { PLACE_SERVICE, TYPE_UNSIGNED, "connect-attempts", IN(PolicyService, attempts), .min = 1, .max = 16,
+          .standard = "3",
+          .doc = "How many endpoints are tried before the request fails, while no byte of it was sent; "
+                 "`http` only." },
+        { PLACE_SERVICE, TYPE_BOOLEAN, "via", IN(PolicyService, via), .standard = "false",
+          .doc = "Add to the Via field, of requests and responses; `http` only." },
+        { PLACE_SERVICE, TYPE_BOOLEAN, "forwarded-for", IN(PolicyService, forwarded_for), .standard = "false",
+          .doc = "Add the caller's address to X-Forwarded-For; `http` only." },
+        UNSUPPORTED(PLACE_SERVICE, "limits"),
+        UNSUPPORTED(PLACE_SERVICE, "health"),
+        UNSUPPORTED(PLACE_SERVICE, "breaker"),
+        UNSUPPORTED(PLACE_SERVICE, "retry"),
+        UNSUPPORTED(PLACE_SERVICE, "accelerate"),
+        UNSUPPORTED(PLACE_SERVICE, "shadow"),
+
+        { PLACE_TIMEOUTS, TYPE_DURATION, "connect", IN(PolicyService, connect_timeout_usec),
+          .min = USEC_PER_MSEC, .max = 10 * USEC_PER_MINUTE, .standard = "2s",
+          .doc = "For one attempt to connect to an endpoint." },
+        { PLACE_TIMEOUTS, TYPE_DURATION, "idle", IN(PolicyService, idle_timeout_usec), .min = USEC_PER_MSEC,
+          .max = 24 * USEC_PER_HOUR, .standard = "5m",
+          .doc = "For a caller's next request, and for the next byte through an upgraded connection." },
+        { PLACE_TIMEOUTS, TYPE_DURATION, "pool-idle", IN(PolicyService, pool_idle_usec), .min = USEC_PER_MSEC,
+          .max = 24 * USEC_PER_HOUR, .standard = "4s",
+          .doc = "How long a connection to an endpoint is kept for the next request. Should be less than the "
+                 "endpoint itself waits; Node.js closes after 5 s." },
+
+        { PLACE_SUBSET, TYPE_OTHER, "endpoints", "a list of endpoints", .parse = parse_endpoints,
+          .required = true,
+          .doc = "Each one `address:port`, `name:port` or a mapping. IPv6 addresses stand in brackets. A name "
+                 "is resolved by its TTL and stands for all its addresses. The list may be empty." },
+        { PLACE_SUBSET, TYPE_ENUM, "balance", IN(PolicySubset, balance), .values = balance_names,
+          .standard = "round-robin",
+          .doc = "How requests are spread, by weight in every case: in turn, at random, the less busy one of "
+                 "two at random, or by the value that `hash` names, so that the same goes to the same endpoint." },
+        { PLACE_SUBSET, TYPE_OTHER, "hash", "`source`, a header or a cookie", .parse = parse_hash,
+          .doc = "What `consistent-hash` goes by: `source` (the default; the caller's address and unit), "
+                 "`{header: NAME}` or `{cookie: NAME}`. A request that lacks it is balanced at random." },
+        { PLACE_SUBSET, TYPE_OTHER, "adjust", "a mapping of listed endpoints to changes",
+          .parse = parse_adjust,
+          .doc = "Changes endpoints without repeating the list; meant for drop-ins." },
+
+        { PLACE_HASH, TYPE_OTHER, "header", "a field name", .parse = parse_hash_header,
+          .doc = "The value of this header field." },
+        { PLACE_HASH, TYPE_OTHER, "cookie", "a cookie's name", .parse = parse_hash_cookie,
+          .doc = "The value of this cookie." },
+
+        { PLACE_ENDPOINT, TYPE_OTHER, "address", "`address:port` or `name:port`",
+          .parse = parse_endpoint_address, .required = true, .doc = "Where it listens." },
+        { PLACE_ENDPOINT, TYPE_UNSIGNED, "weight", IN(PolicyEndpoint, weight), .max = SM_WEIGHT_MAX,
+          .standard = "1", .doc = "Its share in relation to the others; 0 gets nothing." },
+        { PLACE_ENDPOINT, TYPE_ENUM, "state", IN(PolicyEndpoint, admin), .values = endpoint_admin_names,
+          .standard = "enabled",
+          .doc = "`drain`: no new requests, those in flight finish. `disabled`: as if it were not listed." },
+
+        { PLACE_ADJUST, TYPE_UNSIGNED, "weight", IN(PolicyEndpoint, weight), .max = SM_WEIGHT_MAX,
+          .doc = "In place of the endpoint's own." },
+        { PLACE_ADJUST, TYPE_ENUM, "state", IN(PolicyEndpoint, admin), .values = endpoint_admin_names,
+          .doc = "In place of the endpoint's own." },
+
+        { PLACE_ROUTE, TYPE_NAME, "name", IN(PolicyRoute, name),
+          .doc = "For people, counters and `explain`. Without it: `route-N`, counted from 1." },
+        { PLACE_ROUTE, TYPE_SECTION, "match", .section = PLACE_MATCH,
+          .doc = "What a request must be like, in every point; `http` only. Without it: any request." },
+        { PLACE_ROUTE, TYPE_OTHER, "to", "a subset's name", .parse = parse_to,
+          .doc = "Where it goes. Either this or `split` must be given." },
+        { PLACE_ROUTE, TYPE_OTHER, "split", "a mapping of subsets to shares", .parse = parse_split,
+          .doc = "Shares of several subsets: all weights (0 to 1000), or all percentages that make 100%." },
+        { PLACE_ROUTE, TYPE_DURATION, "timeout", IN(PolicyRoute, timeout_usec), .max = 24 * USEC_PER_HOUR,
+          .standard = "0", .doc = "For the whole request; 0 is none; `http` only." },
+        UNSUPPORTED(PLACE_ROUTE, "retry"),
+        UNSUPPORTED(PLACE_ROUTE, "limits"),
+        UNSUPPORTED(PLACE_ROUTE, "shadow"),
+        UNSUPPORTED(PLACE_ROUTE, "accelerate"),
+
+        { PLACE_MATCH, TYPE_OTHER, "host", "a host name or `*.` and a domain", .parse = parse_match_host,
+          .doc = "The request's Host, without port, in any case. `*.example.com` is every name below it." },
+        { PLACE_MATCH, TYPE_OTHER, "path", "a path or a mapping", .parse = parse_match_path,
+          .doc = "The path without query, byte by byte. A text alone is short for `exact`." },
+        UNSUPPORTED(PLACE_MATCH, "method"),
+        UNSUPPORTED(PLACE_MATCH, "headers"),
+        UNSUPPORTED(PLACE_MATCH, "query"),
+        UNSUPPORTED(PLACE_MATCH, "cookies"),
+        UNSUPPORTED(PLACE_MATCH, "callers"),
+
+        { PLACE_PATH, TYPE_OTHER, "exact", "a path", .parse = parse_path_exact, .doc = "This path." },
+        { PLACE_PATH, TYPE_OTHER, "prefix", "a path", .parse = parse_path_prefix,
+          .doc = "This path and what is below it: `/v2` is `/v2` and `/v2/x`, not `/v20`." },
+        UNSUPPORTED(PLACE_PATH, "regex"),
+        UNSUPPORTED(PLACE_PATH, "suffix"),
+};
+
+const size_t n_schema_keys = sizeof(schema_keys) / sizeof(schema_keys[0]);
