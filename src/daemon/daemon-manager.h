@@ -12,6 +12,7 @@ typedef struct BpfPrograms BpfPrograms; /* daemon-bpf.h */
 typedef struct Tables Tables;           /* daemon-tables.h */
 typedef struct RelayLink RelayLink;     /* daemon-relay-link.h */
 typedef struct Resolver Resolver;       /* daemon-resolve.h */
+typedef struct PolkitQuery PolkitQuery; /* daemon-polkit.h */
 typedef struct Service Service;
 typedef struct Slice Slice;
 
@@ -31,7 +32,8 @@ typedef struct Problem {
 /* The root object: owns every other one. */
 typedef struct Manager {
         sd_event *event;
-        sd_bus *bus;
+        sd_bus *bus;                 /* closed by manager_bus_done() */
+        PolkitQuery *authorizations; /* calls that wait for polkit */
         const char *root; /* where etc/slicemesh and its like are looked for; NULL = "/" */
 
         Policy *policy; /* of the last load, with its errors */
