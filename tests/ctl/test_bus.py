@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The verbs that talk to slicemeshd."""
+import json
+import select
+
+import pytest
+
+
+def test_no_bus(ctl):
+    result = ctl.run('status')
+    assert (result.returncode, result.stdout) == (1, '')
+    assert result.stderr.startswith('Cannot connect to the system bus')
+
+
+@pytest.mark.parametrize('arguments', [
+    ['status'], ['list'], ['show', 'shop'], ['reload'], ['monitor'], ['drain', 'shop', '10.1.0.11'],
+    ['set-weight', 'shop', '10.1.0.11', '1'], ['set-balance', 'shop', 'random']])
+def test_not_running(empty, arguments):
+    result = empty.run(*arguments)
+    assert (result.returncode, result.stdout) == (3, '')
+    assert 'systemctl start slicemeshd.service' in result.stderr
+
+
+def test_status(mesh):
+    text = mesh.output('status', COLUMNS='80')
+    assert max(map(len, text.splitlines())) <= 80
+    for part in ('slicemesh 0.1: degraded', 'revision 12, 2 errors', 'running, process 812, 34 connections',
+                 '1 of 2 attached', 'The policy has errors:',
+                 '/etc/slicemesh/services/cart.yaml:3:9: balance: expected one of',
+                 '/etc/slicemesh/services/cart.yaml: the file is larger than 1 MiB.', 'The slice is not'):
+        assert part in text
+    assert text == mesh.output(COLUMNS='80'), 'status is what no verb means'
+    assert '\x1b' not in text
+
+
+def test_status_json(mesh):
+    status = json.loads(mesh.output('status', '--json'))
+    assert (status['state'], status['revision'], status['relay']['pid']) == ('degraded', 12, 812)
+    assert [e['line'] for e in status['errors']] == [3, 0]
+    assert status['errors'][1]['key'] is None
+    assert [s['service'] for s in status['services']] == ['cart', 'db', 'shop']
+    assert status['services'][2]['responses_5xx'] == 280
+    assert status['reasons'] == {'retried': 300, 'connect-failed': 12}
+
+
+def test_list(mesh):
+    lines = mesh.output('list').splitlines()
+    assert lines[0].split() == ['SERVICE', 'PROTOCOL', 'ADDRESS', 'STATE', 'UP', 'CONNECTIONS',
+                                'REQUESTS', '5XX']
+    assert lines[3].split()[:8] == ['shop', 'http', '127.71.0.10:80', 'active', '1/3', '1.23k',
+                                    '123k', '280']
+    lines = mesh.output('list', 'endpoints', '--no-legend').splitlines()
+    assert [line.split()[:3] for line in lines[-3:]] == [
+        ['shop', 'canary', '10.1.0.11:9090'], ['shop', 'stable', '10.1.0.11:8080'],
+        ['shop', 'stable', '10.1.0.12:8080']]
+    slices = json.loads(mesh.output('--json', 'list', 'slices'))
+    assert [(s['slice'], s['attached'], s['captured']) for s in slices] == [('batch.slice', False, 0),
+                                                                            ('shop.slice', True, 1233)]
+    result = mesh.run('list', 'things')
+    assert (result.returncode, result.stdout) == (2, '')
+
+
+def test_narrow(mesh):
+    for verb in (['list'], ['list', 'endpoints'], ['list', 'slices'], ['show', 'shop']):
+        assert max(map(len, mesh.output(*verb, COLUMNS='80').splitlines())) <= 80, verb
+
+
+def test_colors(mesh):
+    assert '\x1b[33mdegraded' in mesh.output('status', SYSTEMD_COLORS='1')
+    assert '\x1b' not in mesh.output('status', SYSTEMD_COLORS='0')
+    assert '\x1b' not in mesh.output('status', NO_COLOR='1')
+
+
+def test_show(mesh):
+    text = mesh.output('show', 'shop')
+    for part in ('shop: http at 127.71.0.10:80', 'shop.slice, batch.slice', 'Subset stable, round-robin',
+                 'Subset canary, least-request', 'stable 90%, canary 10%', 'path below /v2',
+                 'No endpoint that was tried accepted a connection.', 'from-the-future'):
+        assert part in text
+    rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.startswith('  10.')}
+    assert rows['10.1.0.11:8080'] == ['3', '75%', 'up', '2', '92.0k', '0']
+    assert rows['10.1.0.11:9090'] == ['1', '-', 'draining', '1', '300', '0']
+    assert 'every managed slice' in mesh.output('show', 'cart')
+
+
+def test_show_json(mesh):
+    service = json.loads(mesh.output('show', 'shop', '--json'))
+    assert [s['subset'] for s in service['subsets']] == ['stable', 'canary']
+    assert [e['weight'] for e in service['subsets'][0]['endpoints']] == [3, 1]
+    assert service['routes'][0]['split'] == {'stable': 9, 'canary': 1}
+    assert service['reasons']['retried'] == 300
+
+
+def test_no_such_service(mesh):
+    result = mesh.run('show', 'shpo')
+    assert (result.returncode, result.stdout, result.stderr) == (1, '', 'There is no service "shpo".\n')
+
+
+@pytest.mark.parametrize('arguments, call', [
+    (['set-weight', 'shop', '10.1.0.12:8080', '5'], '/service/shop/endpoint/2 SetWeight 5 0'),
+    (['set-weight', '--persist', 'shop', '10.1.0.12', '0'], '/service/shop/endpoint/2 SetWeight 0 1'),
+    (['drain', 'shop', 'canary/10.1.0.11'], '/service/shop/endpoint/3 Drain 0'),
+    (['enable', 'db', '10.1.0.10', '--persist'], '/service/db/endpoint/8 Enable 1'),
+    (['drain', 'db', '10.1.0.1'], '/service/db/endpoint/7 Drain 0'),
+    (['drain', 'cart', 'cart.example'], '/service/cart/endpoint/4 Drain 0'),
+    (['drain', 'cart', '192.0.2.2'], '/service/cart/endpoint/5 Drain 0'),
+    (['drain', 'cart', '2001:db8::1'], '/service/cart/endpoint/6 Drain 0'),
+    (['set-balance', 'cart', 'least-request'], '/service/cart SetBalance default least-request 0'),
+    (['set-balance', 'shop', 'canary', 'random', '--persist'], '/service/shop SetBalance canary random 1'),
+])
+def test_change(mesh, arguments, call):
+    assert mesh.output(*arguments) == ''
+    assert mesh.calls() == [call]
+
+
+def test_change_several(mesh):
+    mesh.output('drain', 'shop', '10.1.0.12', 'canary/10')
+    assert mesh.calls() == ['/service/shop/endpoint/2 Drain 0', '/service/shop/endpoint/3 Drain 0']
+
+
+@pytest.mark.parametrize('arguments, status, parts', [
+    (['drain', 'shop', '10.1.0.11'], 1,
+     ['may be any of', '  stable/10.1.0.11:8080', '  canary/10.1.0.11:9090']),
+    (['drain', 'shop', '10.1.0.12', '10.9'], 1, ['"10.9" is none of', '  stable/10.1.0.12:8080']),
+    (['drain', 'shop', ''], 1, ['"" is none of']),
+    (['set-weight', 'shop', '10.1.0.12', '1001'], 2, ['from 0 to 1000']),
+    (['set-weight', 'shop', '10.1.0.12', '-1'], 2, []),
+    (['set-weight', 'shop', '10.1.0.12', '5x'], 2, ['from 0 to 1000']),
+    (['set-balance', 'shop', 'random'], 2, ['  stable\n  canary\n']),
+])
+def test_change_refused(mesh, arguments, status, parts):
+    result = mesh.run(*arguments)
+    assert (result.returncode, result.stdout) == (status, '')
+    assert all(part in result.stderr for part in parts), result.stderr
+    assert mesh.calls() == []
+
+
+def test_not_authorised(empty):
+    empty.start_daemon('deny')
+    for arguments in (['drain', 'shop', '10.1.0.12'], ['reload'], ['set-balance', 'cart', 'random']):
+        result = empty.run(*arguments)
+        assert (result.returncode, result.stderr) == (4, 'Not authorised: Permission denied by polkit\n')
+
+
+def test_reload(mesh):
+    result = mesh.run('reload')
+    assert result.returncode == 1
+    assert result.stdout.startswith('/etc/slicemesh/services/cart.yaml:3:9: balance: expected one of')
+    assert 'Revision 13 of the policy is in force, but 2 errors' in result.stdout
+    result = mesh.run('reload', '--json')
+    assert result.returncode == 1
+    assert json.loads(result.stdout)['revision'] == 13
+
+
+def follow(mesh, *options):
+    """What monitor prints while the policy is reloaded, a weight changed, and the daemon killed."""
+    daemon = mesh.processes[-1]
+    monitor = mesh.spawn(mesh.program, 'monitor', *options)
+    # Its matches are in place when it shows the first reload.
+    while not select.select([monitor.stdout], [], [], 0.1)[0]:
+        mesh.run('reload')
+    mesh.output('set-weight', 'shop', '10.1.0.12', '5')
+    daemon.kill()
+    lines = []
+    while not lines or not any(word in lines[-1] for word in ('left', 'stopped')):
+        lines.append(monitor.stdout.readline())
+        assert lines[-1], lines
+    return lines
+
+
+def test_monitor(mesh):
+    text = ''.join(follow(mesh))
+    assert 'mesh: policy loaded, revision 13, 2 errors' in text
+    assert 'shop stable/10.1.0.12:8080: Weight 5, State up' in text
+    assert 'slicemeshd has left the bus' in text
+
+
+def test_monitor_json(mesh):
+    events = [json.loads(line) for line in follow(mesh, '--json')]
+    changed, = (e for e in events if e['event'] == 'changed')
+    assert changed['properties'] == {'Weight': 5, 'State': 'up'}
+    assert {e['event'] for e in events} == {'reloaded', 'changed', 'stopped'}
