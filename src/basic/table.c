@@ -25,18 +25,20 @@ typedef struct Cell {
 } Cell;
 
 struct Table {
-        const TableColumn *columns;
-        size_t n_columns;
         Cell *cells;
         size_t n_cells, n_allocated;
         int error;
+        size_t n_columns;
+        TableColumn columns[];
 };
 
 Table *table_new(const TableColumn *columns, size_t n_columns) {
-        Table *t = calloc(1, sizeof(*t));
+        Table *t = calloc(1, sizeof(*t) + n_columns * sizeof(*columns));
 
-        if (t)
-                *t = (Table) { .columns = columns, .n_columns = n_columns };
+        if (!t)
+                return NULL;
+        t->n_columns = n_columns;
+        memcpy(t->columns, columns, n_columns * sizeof(*columns));
         return t;
 }
 
@@ -195,28 +197,47 @@ static void print_character(FILE *f, const char *s, size_t length) {
                 fwrite(s, 1, length, f);
 }
 
-/* Prints as much of `s` as fits into `columns`, with an ellipsis if something was cut; returns the columns. */
-static size_t print_fitting(FILE *f, const char *s, size_t columns, bool utf8) {
-        const char *ellipsis = utf8 ? "\xe2\x80\xa6" : "...";
-        size_t ellipsis_columns = utf8 ? 1 : 3;
-        bool cut = text_columns(s) > columns;
-        size_t room = cut ? columns - MIN(columns, ellipsis_columns) : columns, taken = 0;
+/* The end of `s` that fits into `columns`. */
+static const char *fitting_end(const char *s, size_t columns) {
+        while (text_columns(s) > columns) {
+                unsigned width;
+
+                s += next_character(s, &width);
+        }
+        return s;
+}
+
+/* As many characters as fit into `columns`; returns what they take. */
+static size_t print_characters(FILE *f, const char *s, size_t columns) {
+        size_t taken = 0;
 
         while (*s) {
                 unsigned width;
                 size_t length = next_character(s, &width);
 
-                if (taken + width > room)
+                if (taken + width > columns)
                         break;
                 print_character(f, s, length);
                 taken += width;
                 s += length;
         }
-        if (cut && columns >= ellipsis_columns) {
-                fputs(ellipsis, f);
-                taken += ellipsis_columns;
-        }
         return taken;
+}
+
+/* The same, with an ellipsis in the place of what does not fit. */
+static size_t print_fitting(FILE *f, const char *s, size_t columns, bool keep_end, bool utf8) {
+        const char *ellipsis = utf8 ? "\xe2\x80\xa6" : "...";
+        size_t room = columns - (utf8 ? 1 : 3), taken; /* shrink_columns() leaves at least 4 */
+
+        if (text_columns(s) <= columns)
+                return print_characters(f, s, columns);
+        if (keep_end) {
+                fputs(ellipsis, f);
+                return columns - room + print_characters(f, fitting_end(s, room), room);
+        }
+        taken = print_characters(f, s, room);
+        fputs(ellipsis, f);
+        return taken + columns - room;
 }
 
 static const char *cell_text(const Cell *cell) {
@@ -260,35 +281,28 @@ static void measure_columns(const Table *t, const TableView *view, size_t widths
                 shrink_columns(t, view, widths);
 }
 
-static size_t last_visible(const Table *t) {
-        size_t last = 0;
-
-        for (size_t c = 0; c < t->n_columns; c++)
-                if (t->columns[c].title)
-                        last = c;
-        return last;
-}
-
-/* One row: of the titles if `cells` is NULL. Nothing is padded behind the last column. */
+/* One row: of the titles if `cells` is NULL. Nothing is padded behind the last text. */
 static void print_row(const Table *t, FILE *f, const TableView *view, const size_t widths[],
                       const Cell *cells) {
-        size_t pad = view->indent, last = last_visible(t);
+        size_t pad = view->indent;
 
         for (size_t c = 0; c < t->n_columns; c++) {
-                const char *text = cells ? cell_text(&cells[c]) : t->columns[c].title;
+                const TableColumn *column = &t->columns[c];
+                const char *text = cells ? cell_text(&cells[c]) : column->title;
                 TextStyle style = !view->colors ? STYLE_NORMAL : cells ? cells[c].style : STYLE_HEADING;
-                size_t columns;
+                size_t taken = 0;
 
-                if (!t->columns[c].title)
+                if (!column->title)
                         continue;
-                columns = MIN(text_columns(text), widths[c]);
-                if (t->columns[c].right)
-                        pad += widths[c] - columns;
-
-                fprintf(f, "%*s%s", (int) pad, "", text_style_on(style));
-                columns = print_fitting(f, text, widths[c], view->utf8);
-                fputs(text_style_off(style), f);
-                pad = GAP + (t->columns[c].right || c == last ? 0 : widths[c] - columns);
+                if (column->right)
+                        pad += widths[c] - MIN(text_columns(text), widths[c]);
+                if (*text) {
+                        fprintf(f, "%*s%s", (int) pad, "", text_style_on(style));
+                        taken = print_fitting(f, text, widths[c], column->keeps_end, view->utf8);
+                        fputs(text_style_off(style), f);
+                        pad = 0;
+                }
+                pad += GAP + (column->right ? 0 : widths[c] - taken);
         }
         fputc('\n', f);
 }

@@ -29,6 +29,7 @@ typedef struct TableColumn {
         const char *title; /* for people; NULL: for programs only */
         bool right;        /* aligned */
         bool shrinks;      /* may be cut when the terminal is too narrow; its title is never cut */
+        bool keeps_end;    /* the beginning is cut: of paths, the end tells more */
 } TableColumn;
 
 typedef struct TableView {
@@ -39,7 +40,7 @@ typedef struct TableView {
         bool utf8;      /* the ellipsis may be U+2026 */
 } TableView;
 
-/* Keeps `columns`, which must outlive the table. NULL if there is no memory. */
+/* Copies `columns`, but not their texts, which must outlive the table. NULL if there is no memory. */
 Table *table_new(const TableColumn *columns, size_t n_columns);
 Table *table_free(Table *t);
 

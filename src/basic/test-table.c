@@ -16,7 +16,7 @@ static const TableColumn columns[] = {
         { .key = "name", .title = "NAME", .shrinks = true },
         { .key = "requests", .title = "REQUESTS", .right = true },
         { .key = "path" },
-        { .key = "where", .title = "WHERE", .shrinks = true },
+        { .key = "where", .title = "WHERE", .shrinks = true, .keeps_end = true },
         { .title = "NOTE" },
 };
 
@@ -64,13 +64,13 @@ static void test_narrow(void **state) {
         /* The widest gives first, then both; a double-width character that does not fit leaves a space. */
         check(&(TableView) { .columns = 30, .legend = true, .utf8 = true },
               "NAME    REQUESTS  WHERE   NOTE\n"
-              "gr\xc3\xbc\xc3\x9f       12.3k  \xe4\xb8\xad\xe6\x96\x87\xe2\x80\xa6   ja\n"
-              "a-rat\xe2\x80\xa6         0  x?y?[\xe2\x80\xa6  -\n");
+              "gr\xc3\xbc\xc3\x9f       12.3k  \xe2\x80\xa6\xe4\xb8\xad\xe6\x96\x87   ja\n"
+              "a-rat\xe2\x80\xa6         0  \xe2\x80\xa6y?[1m  -\n");
         /* Titles are never cut, even if that is too wide. */
         check(&(TableView) { .columns = 5, .legend = true },
               "NAME  REQUESTS  WHERE  NOTE\n"
-              "gr\xc3\xbc\xc3\x9f     12.3k  \xe4\xb8\xad...  ja\n"
-              "a...         0  x?...  -\n");
+              "gr\xc3\xbc\xc3\x9f     12.3k  ...\xe6\x96\x87  ja\n"
+              "a...         0  ...1m  -\n");
 }
 
 static void test_colors(void **state) {
