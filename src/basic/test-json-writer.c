@@ -60,10 +60,11 @@ static void write_document(JsonWriter *w) {
 
 static void test_structure(void **state) {
         static const char *expected[] = {
-                "{\"n\":18446744073709551615,\"i\":-9223372036854775808,\"list\":[\"x\",true,null],\"empty\":[],"
-                "\"o\":{\"s\":null},\"raw\":[1]}",
-                "{\n  \"n\": 18446744073709551615,\n  \"i\": -9223372036854775808,\n  \"list\": [\n    \"x\",\n"
-                "    true,\n    null\n  ],\n  \"empty\": [],\n  \"o\": {\n    \"s\": null\n  },\n  \"raw\": [1]\n}\n",
+                "{\"n\":18446744073709551615,\"i\":-9223372036854775808,\"list\":[\"x\",true,null],"
+                "\"empty\":[],\"o\":{\"s\":null},\"raw\":[1]}",
+                "{\n  \"n\": 18446744073709551615,\n  \"i\": -9223372036854775808,\n"
+                "  \"list\": [\n    \"x\",\n    true,\n    null\n  ],\n  \"empty\": [],\n"
+                "  \"o\": {\n    \"s\": null\n  },\n  \"raw\": [1]\n}\n",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(expected); i++) {

@@ -10,6 +10,10 @@
 #include "cleanup.h"
 #include "table.h"
 
+#define GREEN "gr\xc3\xbc\xc3\x9f"           /* 4 columns */
+#define CHINESE "\xe4\xb8\xad\xe6\x96\x87" /* 4 columns */
+#define ELLIPSIS "\xe2\x80\xa6"
+
 DEFINE_TRIVIAL_CLEANUP(Table *, table_free)
 
 static const TableColumn columns[] = {
@@ -24,10 +28,10 @@ static Table *sample(void) {
         Table *t = table_new(columns, ELEMENTSOF(columns));
 
         assert_non_null(t);
-        table_add_string(t, STYLE_NORMAL, "gr\xc3\xbc\xc3\x9f");
+        table_add_string(t, STYLE_NORMAL, GREEN);
         table_add_count(t, STYLE_BAD, 12345);
         table_add_string(t, STYLE_NORMAL, "/a");
-        table_add_string(t, STYLE_NORMAL, "\xe4\xb8\xad\xe6\x96\x87\xe4\xb8\xad\xe6\x96\x87");
+        table_add_string(t, STYLE_NORMAL, CHINESE CHINESE);
         table_add_boolean(t, STYLE_NORMAL, true, "ja");
 
         table_add_format(t, STYLE_NORMAL, "%s-%d", "a-rather-long-name", 7);
@@ -53,10 +57,10 @@ static void check(const TableView *view, const char *expected) {
 static void test_print(void **state) {
         check(&(TableView) { .legend = true, .utf8 = true },
               "NAME                  REQUESTS  WHERE     NOTE\n"
-              "gr\xc3\xbc\xc3\x9f                     12.3k  \xe4\xb8\xad\xe6\x96\x87\xe4\xb8\xad\xe6\x96\x87  ja\n"
+              GREEN "                     12.3k  " CHINESE CHINESE "  ja\n"
               "a-rather-long-name-7         0  x?y?[1m   -\n");
         check(&(TableView) { .indent = 2 },
-              "  gr\xc3\xbc\xc3\x9f                  12.3k  \xe4\xb8\xad\xe6\x96\x87\xe4\xb8\xad\xe6\x96\x87  ja\n"
+              "  " GREEN "                  12.3k  " CHINESE CHINESE "  ja\n"
               "  a-rather-long-name-7      0  x?y?[1m   -\n");
 }
 
@@ -64,18 +68,18 @@ static void test_narrow(void **state) {
         /* The widest gives first, then both; a double-width character that does not fit leaves a space. */
         check(&(TableView) { .columns = 30, .legend = true, .utf8 = true },
               "NAME    REQUESTS  WHERE   NOTE\n"
-              "gr\xc3\xbc\xc3\x9f       12.3k  \xe2\x80\xa6\xe4\xb8\xad\xe6\x96\x87   ja\n"
-              "a-rat\xe2\x80\xa6         0  \xe2\x80\xa6y?[1m  -\n");
+              GREEN "       12.3k  " ELLIPSIS CHINESE "   ja\n"
+              "a-rat" ELLIPSIS "         0  " ELLIPSIS "y?[1m  -\n");
         /* Titles are never cut, even if that is too wide. */
         check(&(TableView) { .columns = 5, .legend = true },
               "NAME  REQUESTS  WHERE  NOTE\n"
-              "gr\xc3\xbc\xc3\x9f     12.3k  ...\xe6\x96\x87  ja\n"
+              GREEN "     12.3k  ...\xe6\x96\x87  ja\n"
               "a...         0  ...1m  -\n");
 }
 
 static void test_colors(void **state) {
         check(&(TableView) { .colors = true },
-              "gr\xc3\xbc\xc3\x9f                  \x1b[1;31m12.3k\x1b[0m  \xe4\xb8\xad\xe6\x96\x87\xe4\xb8\xad\xe6\x96\x87  ja\n"
+              GREEN "                  \x1b[1;31m12.3k\x1b[0m  " CHINESE CHINESE "  ja\n"
               "a-rather-long-name-7      0  x?y?[1m   -\n");
 }
 
@@ -90,8 +94,8 @@ static void test_json(void **state) {
         assert_int_equal(json_finish(&w), 0);
         fclose(f);
         assert_string_equal(text,
-                            "[{\"name\":\"gr\xc3\xbc\xc3\x9f\",\"requests\":12345,\"path\":\"/a\","
-                            "\"where\":\"\xe4\xb8\xad\xe6\x96\x87\xe4\xb8\xad\xe6\x96\x87\"},"
+                            "[{\"name\":\"" GREEN "\",\"requests\":12345,\"path\":\"/a\","
+                            "\"where\":\"" CHINESE CHINESE "\"},"
                             "{\"name\":\"a-rather-long-name-7\",\"requests\":0,\"path\":null,"
                             "\"where\":\"x\\ny\\u001b[1m\"}]");
 }
