@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "../engine/engine-access.h"
+
+/* Counters that others read at any time, and that several threads count in. */
+
+static inline void count(__u64 *counter, __u64 by) {
+        __atomic_fetch_add(counter, by, __ATOMIC_RELAXED);
+}
+
+static inline void count_reason(const struct sm_tables *t, __u32 service, enum sm_reason reason) {
+        struct sm_service_counters *c = sm_service_counters_at(t, service);
+
+        if (c && reason != SM_REASON_NONE)
+                count(&c->reasons[reason], 1);
+}
+
+/* Status 0: no response was sent. */
+static inline void count_status(const struct sm_tables *t, __u32 service, unsigned status) {
+        struct sm_service_counters *c = sm_service_counters_at(t, service);
+
+        if (c && status < 600)
+                count(&c->status[status / 100], 1);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "../abi/abi-connection.h"
+#include "relay-list.h"
+#include "relay-socket.h"
+#include "relay-timer.h"
+
+typedef struct Exchange Exchange;
+typedef struct Worker Worker;
+
+typedef enum DownstreamState {
+        DOWNSTREAM_IDLE,      /* between requests */
+        DOWNSTREAM_EXCHANGE,  /* its exchange decides */
+        DOWNSTREAM_LINGERING, /* we are through; what the caller still sends is dropped, until it has read our answer */
+} DownstreamState;
+
+/* A caller's connection. Requests are answered one after the other, so it has at most one exchange. */
+typedef struct Downstream {
+        Socket socket;
+        Worker *worker;
+        List link, ready_link;
+        Timer timer;
+        DownstreamState state;
+        Exchange *exchange;
+        Buffer *in; /* what was received and not consumed */
+        uint32_t service, slice;
+        nsec_t idle_time; /* by the service's policy, as of the last request */
+        uint64_t cgroup;
+        __u8 source[16];      /* the caller's address */
+        __u8 destination[16]; /* what it asked for */
+        __be16 destination_port;
+        bool refused; /* beyond the limit of connections: one answer, no service */
+} Downstream;
+
+/* Takes over the descriptor, and begins to serve. */
+int downstream_new(Worker *w, int fd, const __u8 source[static 16], const struct sm_caller *caller, bool refused);
+
+/* Goes on as far as it can; may free the downstream. */
+void downstream_run(Downstream *d);
+
+/* Closes it and ends its exchange. */
+void downstream_free(Downstream *d);
+
+/* Keep-alive connections without a request are closed, the others after it. */
+void downstream_stop(Downstream *d);

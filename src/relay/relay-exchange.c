@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "relay-count.h"
+#include "relay-downstream.h"
+#include "relay-exchange.h"
+#include "relay-upstream.h"
+#include "relay-worker.h"
+
+#define HEAD_TIME (30 * NSEC_PER_SEC) /* for a request head to be complete; or the idle time, if that is less */
+#define STEPS_AT_ONCE 32              /* each moves up to a buffer of bytes; then others have their turn */
+
+Exchange *exchange_new(Downstream *d) {
+        Worker *w = d->worker;
+        Exchange *x = slab_alloc(&w->exchange_slab);
+
+        if (!x)
+                return NULL;
+        memset(x, 0, offsetof(Exchange, parser)); /* what follows is set by sm_head_start() */
+        x->worker = w;
+        x->downstream = d;
+        x->tables = shared_tables_ref(w->tables);
+        x->service = d->service;
+        x->started = x->moved = w->now;
+        x->request_kept = true;
+        list_init(&x->reader_link);
+        sm_head_start(&x->parser, &x->head, SM_HEAD_REQUEST, worker_settings(w)->head_bytes);
+        return x;
+}
+
+void exchange_fill_request(const Exchange *x, struct sm_request *ret) {
+        const Downstream *d = x->downstream;
+
+        *ret = (struct sm_request){
+                .bytes = buffer_at(d->in),
+                .head = &x->head,
+                .source = d->source,
+                .cgroup = d->cgroup,
+                .slice = d->slice,
+                .random = worker_random(x->worker),
+        };
+}
+
+void exchange_release_request(Exchange *x) {
+        x->request_kept = false;
+        list_remove(&x->reader_link);
+        memset(&x->choice, 0, sizeof(x->choice));
+}
+
+void exchange_release_endpoint(Exchange *x) {
+        struct sm_endpoint_state *s = sm_endpoint_state_at(&x->tables->tables, x->in_flight);
+
+        if (x->in_flight == 0)
+                return;
+        __atomic_fetch_sub(&s->in_flight, 1, __ATOMIC_RELAXED);
+        x->in_flight = 0;
+}
+
+void exchange_free(Exchange *x) {
+        struct sm_service_counters *c = sm_service_counters_at(&x->tables->tables, x->service);
+        Worker *w = x->worker;
+
+        if (c && x->routed)
+                __atomic_fetch_sub(&c->active, 1, __ATOMIC_RELAXED);
+        if (c && x->routed && !x->response_sent)
+                count(&c->status[0], 1);
+        if (c) {
+                count(&c->request_bytes, x->request.body.data);
+                count(&c->response_bytes, x->response.body.data);
+        }
+        exchange_release_request(x);
+        exchange_release_endpoint(x);
+        upstream_free(x->upstream); /* one that can be used again was taken out before */
+        flow_done(&x->request, &w->buffers);
+        flow_done(&x->response, &w->buffers);
+        shared_tables_unref(x->tables);
+        slab_free(&w->exchange_slab, x);
+}
+
+static Progress read_head(Exchange *x) {
+        Downstream *d = x->downstream;
+        int r;
+
+        for (;;) {
+                r = sm_head_parse(&x->parser, &x->head, buffer_at(d->in), buffer_filled(d->in));
+                if (r < 0)
+                        return reply_begin(x, (enum sm_reason) -r);
+                if (r > 0)
+                        return request_begin(x);
+                if (!d->socket.readable)
+                        return EXCHANGE_WAITS;
+                if (buffer_room(d->in) == 0)
+                        buffer_compact(d->in); /* it has room: a buffer holds more than the longest head */
+                if (socket_receive(&d->socket, d->in) <= 0 && !d->socket.readable)
+                        break;
+        }
+        if (d->socket.error < 0 || d->socket.eof) {
+                count_reason(&x->tables->tables, x->service, SM_REASON_CLIENT_ABORTED);
+                return EXCHANGE_IS_BROKEN;
+        }
+        return EXCHANGE_WAITS;
+}
+
+/* One step in each direction. */
+static Progress forward(Exchange *x) {
+        Progress request, response;
+
+        request = request_run(x);
+        if (request != EXCHANGE_WAITS && request != EXCHANGE_GOES_ON)
+                return request;
+        if (x->state != EXCHANGE_FORWARDING)
+                return request; /* the answer became our own */
+        response = response_run(x);
+        return response == EXCHANGE_WAITS ? request : response;
+}
+
+static Progress (*const steps[_EXCHANGE_STATE_MAX])(Exchange *x) = {
+        [EXCHANGE_READING] = read_head,
+        [EXCHANGE_CONNECTING] = attempt_run,
+        [EXCHANGE_FORWARDING] = forward,
+        [EXCHANGE_REPLYING] = reply_run,
+        [EXCHANGE_TUNNELLING] = tunnel_run,
+};
+
+Progress exchange_run(Exchange *x) {
+        ExchangeState before = x->state;
+        Progress p = EXCHANGE_GOES_ON;
+
+        if (x->downstream->socket.error < 0) {
+                count_reason(&x->tables->tables, x->service, SM_REASON_CLIENT_ABORTED);
+                return EXCHANGE_IS_BROKEN;
+        }
+        for (unsigned i = 0; p == EXCHANGE_GOES_ON && i < STEPS_AT_ONCE; i++)
+                p = steps[x->state](x);
+        if (p == EXCHANGE_GOES_ON)
+                p = EXCHANGE_YIELDS;
+        if ((p == EXCHANGE_WAITS || p == EXCHANGE_YIELDS) && (x->state != before || before == EXCHANGE_READING))
+                exchange_arm(x);
+        return p;
+}
+
+void exchange_upstream_ready(Exchange *x) {
+        downstream_run(x->downstream);
+}
+
+static nsec_t idle_limit(const Exchange *x) {
+        return x->downstream->idle_time;
+}
+
+static bool waits_for_request(const Exchange *x) {
+        return x->state == EXCHANGE_FORWARDING && !flow_is_pending(&x->response) && !flow_is_pending(&x->request) &&
+                !x->request.body.done && !x->request_broken;
+}
+
+static bool waits_for_reader(const Exchange *x) {
+        return x->state == EXCHANGE_TUNNELLING || flow_is_pending(&x->response);
+}
+
+static nsec_t next_deadline(const Exchange *x) {
+        nsec_t next = x->deadline > 0 && x->state != EXCHANGE_TUNNELLING ? x->deadline : UINT64_MAX;
+
+        if (x->state == EXCHANGE_READING)
+                return x->started + MIN(HEAD_TIME, idle_limit(x));
+        /* Looked at in any case, as what we wait for changes without notice to the timer. */
+        return MIN(next, MAX(x->moved + idle_limit(x), x->worker->now));
+}
+
+void exchange_arm(Exchange *x) {
+        timer_set(&x->worker->timers, &x->downstream->timer, next_deadline(x));
+}
+
+static Progress expire(Exchange *x, nsec_t now) {
+        if (x->state == EXCHANGE_READING)
+                return reply_begin(x, SM_REASON_REQUEST_TIMEOUT);
+        if (x->deadline > 0 && now >= x->deadline && x->state != EXCHANGE_TUNNELLING)
+                return reply_begin(x, SM_REASON_UPSTREAM_TIMEOUT);
+        if (now < x->moved + idle_limit(x))
+                return EXCHANGE_WAITS;
+        if (waits_for_request(x))
+                return reply_begin(x, SM_REASON_REQUEST_TIMEOUT);
+        if (waits_for_reader(x)) {
+                count_reason(&x->tables->tables, x->service, SM_REASON_IDLE_CLOSED);
+                return EXCHANGE_IS_BROKEN;
+        }
+        x->moved = now; /* the endpoint may take its time: only the route limits that */
+        return EXCHANGE_WAITS;
+}
+
+Progress exchange_expired(Exchange *x, nsec_t now) {
+        Progress p = expire(x, now);
+
+        if (p == EXCHANGE_WAITS)
+                exchange_arm(x);
+        return p == EXCHANGE_GOES_ON ? exchange_run(x) : p;
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <string.h>
+
+#include "../basic/macro.h"
+#include "../engine/engine-fields.h"
+#include "relay-head-write.h"
+
+#define VERSION_TEXT "HTTP/1.1"
+#define VIA_TEXT "1.1 slicemesh"
+
+/* A head being written. The first append that does not fit makes all later ones fail as well. */
+typedef struct Writer {
+        Buffer *out;
+        const uint8_t *bytes;
+        const struct sm_head *head;
+        int error;
+} Writer;
+
+static void put(Writer *w, const void *p, size_t n) {
+        if (w->error >= 0)
+                w->error = buffer_append(w->out, p, n);
+}
+
+static void put_text(Writer *w, const char *text) {
+        put(w, text, strlen(text));
+}
+
+static void put_range(Writer *w, uint32_t from, uint32_t to) {
+        if (to > from)
+                put(w, w->bytes + from, to - from);
+}
+
+static void put_field(Writer *w, const char *name, const char *value) {
+        put_text(w, name);
+        put_text(w, ": ");
+        put_text(w, value);
+        put_text(w, "\r\n");
+}
+
+static uint32_t span_end(struct sm_span s) {
+        return s.offset + s.length;
+}
+
+static uint32_t fields_start(const struct sm_head *head) {
+        return head->n_fields > 0 ? head->fields[0].name.offset : head->length - 2u;
+}
+
+static uint32_t field_end(const struct sm_head *head, uint32_t i) {
+        return i + 1u < head->n_fields ? head->fields[i + 1].name.offset : head->length - 2u;
+}
+
+static int last_field(const Writer *w, enum sm_known_field known, const char *name) {
+        int last = w->head->known[known] - 1;
+
+        for (int i = last; i >= 0; i = sm_head_find(w->head, w->bytes, name, (__u32) strlen(name), (__u32) i + 1))
+                last = i;
+        return last;
+}
+
+/* Something to add to a list that the head has already, in the field that has the list's end. */
+typedef struct Addition {
+        const char *name;
+        const char *value; /* NULL: nothing */
+        int field;         /* -1: the head has none */
+} Addition;
+
+typedef struct FieldEdit {
+        bool keep_coding;  /* Transfer-Encoding */
+        bool keep_upgrade; /* Upgrade */
+        bool drop_trailer; /* Trailer: there will be none */
+        bool drop_host;    /* Host is written from the target */
+        Addition via, forwarded_for;
+} FieldEdit;
+
+static bool is_dropped(const Writer *w, const FieldEdit *e, uint32_t i) {
+        switch (sm_field_known(w->head, w->bytes, i)) {
+
+        case SM_FIELD_TRANSFER_ENCODING:
+                return !e->keep_coding;
+
+        case SM_FIELD_UPGRADE:
+                return !e->keep_upgrade;
+
+        case SM_FIELD_TRAILER:
+                return e->drop_trailer;
+
+        case SM_FIELD_HOST:
+                return e->drop_host;
+
+        default:
+                return sm_field_is_hop_by_hop(w->head, w->bytes, i);
+        }
+}
+
+static bool is_forwarded_whole(const Writer *w, const FieldEdit *e) {
+        const __u16 *known = w->head->known;
+
+        return !known[SM_FIELD_CONNECTION] && !known[SM_FIELD_KEEP_ALIVE] && !known[SM_FIELD_PROXY_CONNECTION] &&
+                !known[SM_FIELD_TE] && !known[SM_FIELD_UPGRADE] && !e->drop_host && !e->drop_trailer &&
+                (e->keep_coding || !known[SM_FIELD_TRANSFER_ENCODING]) && !e->via.value && !e->forwarded_for.value;
+}
+
+static void put_addition(Writer *w, const Addition *a, uint32_t i) {
+        if (!a->value || a->field != (int) i)
+                return;
+        if (w->head->fields[i].value.length > 0)
+                put_text(w, ", ");
+        put_text(w, a->value);
+}
+
+/* Fields that stay stand side by side as a rule, so they are copied by the run. */
+static void put_fields(Writer *w, const FieldEdit *e) {
+        const struct sm_head *head = w->head;
+        uint32_t from = fields_start(head);
+
+        if (is_forwarded_whole(w, e)) {
+                put_range(w, from, head->length - 2u);
+                return;
+        }
+        for (uint32_t i = 0; i < head->n_fields; i++) {
+                uint32_t value_end = span_end(head->fields[i].value);
+
+                if (is_dropped(w, e, i)) {
+                        put_range(w, from, head->fields[i].name.offset);
+                        from = field_end(head, i);
+                } else if ((e->via.value && e->via.field == (int) i) ||
+                           (e->forwarded_for.value && e->forwarded_for.field == (int) i)) {
+                        put_range(w, from, value_end);
+                        put_addition(w, &e->via, i);
+                        put_addition(w, &e->forwarded_for, i);
+                        from = value_end;
+                }
+        }
+        put_range(w, from, head->length - 2u);
+        if (e->via.value && e->via.field < 0)
+                put_field(w, e->via.name, e->via.value);
+        if (e->forwarded_for.value && e->forwarded_for.field < 0)
+                put_field(w, e->forwarded_for.name, e->forwarded_for.value);
+}
+
+/* An absolute target becomes the origin form that servers expect, with the authority in Host (RFC 9112, section 3.2.2). */
+static void put_target(Writer *w) {
+        const struct sm_head *head = w->head;
+        uint32_t from = head->target.offset, to = span_end(head->target);
+
+        if (head->target_form == SM_TARGET_ABSOLUTE) {
+                from = span_end(head->authority);
+                if (from == to)
+                        put_text(w, head->method == SM_METHOD_OPTIONS ? "*" : "/");
+                else if (w->bytes[from] != '/')
+                        put_text(w, "/");
+        }
+        put_range(w, from, to);
+}
+
+static void put_request_line(Writer *w) {
+        const struct sm_head *head = w->head;
+
+        if (head->target_form != SM_TARGET_ABSOLUTE && !(head->flags & SM_HEAD_HTTP_1_0)) {
+                put_range(w, head->method_text.offset, fields_start(head));
+                return;
+        }
+        put_range(w, head->method_text.offset, span_end(head->method_text));
+        put_text(w, " ");
+        put_target(w);
+        put_text(w, " " VERSION_TEXT "\r\n");
+}
+
+static void put_host(Writer *w, const char *otherwise) {
+        const struct sm_head *head = w->head;
+
+        if (head->target_form == SM_TARGET_ABSOLUTE) {
+                put_text(w, "Host: ");
+                put_range(w, head->authority.offset, span_end(head->authority));
+                put_text(w, "\r\n");
+        } else if (!head->known[SM_FIELD_HOST])
+                put_field(w, "Host", otherwise);
+}
+
+int head_write_request(Buffer *out, const uint8_t *bytes, const struct sm_head *head, const RequestEdit *edit) {
+        Writer w = { .out = out, .bytes = bytes, .head = head };
+        bool trailers = head->flags & SM_HEAD_TE_TRAILERS;
+        FieldEdit fields = {
+                .keep_coding = true, /* chunked or absent: the parser lets nothing else through */
+                .keep_upgrade = edit->upgrade,
+                .drop_host = head->target_form == SM_TARGET_ABSOLUTE,
+                .via = { "Via", edit->via ? VIA_TEXT : NULL, -1 },
+                .forwarded_for = { "X-Forwarded-For", edit->forwarded_for, -1 },
+        };
+
+        if (edit->via)
+                fields.via.field = last_field(&w, SM_FIELD_VIA, "via");
+        if (edit->forwarded_for)
+                fields.forwarded_for.field = last_field(&w, SM_FIELD_X_FORWARDED_FOR, "x-forwarded-for");
+
+        put_request_line(&w);
+        put_host(&w, edit->host);
+        put_fields(&w, &fields);
+        if (trailers)
+                put_field(&w, "TE", "trailers");
+        if (trailers || edit->upgrade)
+                put_field(&w, "Connection", edit->upgrade ? (trailers ? "Upgrade, TE" : "Upgrade") : "TE");
+        put_text(&w, "\r\n");
+        return w.error;
+}
+
+int head_write_response(Buffer *out, const uint8_t *bytes, const struct sm_head *head, const ResponseEdit *edit) {
+        static const char *const connections[] = {
+                [RESPONSE_CLOSE] = "close",
+                [RESPONSE_KEEP_ALIVE] = "keep-alive",
+                [RESPONSE_UPGRADE] = "Upgrade",
+        };
+        Writer w = { .out = out, .bytes = bytes, .head = head };
+        FieldEdit fields = {
+                .keep_coding = edit->chunked,
+                .keep_upgrade = edit->connection == RESPONSE_UPGRADE,
+                .drop_trailer = (head->flags & SM_HEAD_CHUNKED) && !edit->chunked,
+                .via = { "Via", edit->via ? VIA_TEXT : NULL, -1 },
+        };
+
+        if (edit->via)
+                fields.via.field = last_field(&w, SM_FIELD_VIA, "via");
+
+        put_text(&w, VERSION_TEXT);
+        put_range(&w, (uint32_t) strlen(VERSION_TEXT), fields_start(head)); /* behind the version it came with */
+        put_fields(&w, &fields);
+        if (edit->chunked && !(head->flags & SM_HEAD_CHUNKED))
+                put_field(&w, "Transfer-Encoding", "chunked");
+        if (connections[edit->connection])
+                put_field(&w, "Connection", connections[edit->connection]);
+        put_text(&w, "\r\n");
+        return w.error;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stdbool.h>
+
+#include "../engine/engine-head.h"
+#include "relay-buffer.h"
+
+/*
+ * Heads on their way through: what concerns one connection only is dropped, what ours needs is added, all else keeps
+ * its order, its case and its bytes.
+ */
+
+/* Bytes that a head may grow by, so that a buffer of the longest head and this holds the rewritten one. */
+#define HEAD_GROWTH_MAX 1024
+
+typedef struct RequestEdit {
+        bool upgrade;              /* ask for the upgrade that the caller asks for */
+        bool via;                  /* append to Via */
+        const char *forwarded_for; /* append to X-Forwarded-For; NULL: do not */
+        const char *host;          /* for a request without Host, which HTTP/1.0 allows */
+} RequestEdit;
+
+typedef enum ResponseConnection {
+        RESPONSE_DEFAULT,    /* nothing is said */
+        RESPONSE_CLOSE,      /* Connection: close */
+        RESPONSE_KEEP_ALIVE, /* to an HTTP/1.0 client that asked for it */
+        RESPONSE_UPGRADE,    /* of a 101, or of a 426 which names what it wants */
+} ResponseConnection;
+
+typedef struct ResponseEdit {
+        ResponseConnection connection;
+        bool chunked; /* the body that follows has this coding */
+        bool via;
+} ResponseEdit;
+
+/* Append to `out`. -ENOBUFS: it has too little room. */
+int head_write_request(Buffer *out, const uint8_t *bytes, const struct sm_head *head, const RequestEdit *edit);
+int head_write_response(Buffer *out, const uint8_t *bytes, const struct sm_head *head, const ResponseEdit *edit);

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "../engine/engine-framing.h"
+#include "relay-caller.h"
+#include "relay-count.h"
+#include "relay-downstream.h"
+#include "relay-exchange.h"
+#include "relay-head-write.h"
+#include "relay-upstream.h"
+#include "relay-worker.h"
+
+static void count_request(Exchange *x) {
+        const struct sm_tables *t = &x->tables->tables;
+        struct sm_service_counters *c = sm_service_counters_at(t, x->service);
+
+        x->routed = true;
+        if (!c)
+                return;
+        count(&c->requests, 1);
+        count(&c->active, 1);
+}
+
+/* Matches the route, and copies what is needed beyond the life of the policy's extent. */
+static enum sm_reason choose(Exchange *x) {
+        const struct sm_tables *t = &x->tables->tables;
+        Downstream *d = x->downstream;
+        Worker *w = x->worker;
+        const struct sm_policy *policy;
+        struct sm_request q;
+        struct sm_route_state *route_state;
+        enum sm_reason reason;
+        __u32 base;
+
+        policy = worker_policy(w, x->service, &base);
+        if (!policy)
+                return SM_REASON_NO_SERVICE;
+        d->idle_time = policy->idle_timeout_ms * NSEC_PER_MSEC;
+        x->policy_flags = policy->flags;
+        x->connect_timeout_ms = policy->connect_timeout_ms;
+        x->pool_idle_ms = policy->pool_idle_ms;
+        x->attempts_left = policy->attempts;
+        x->epoch = w->epoch;
+        list_append(&w->readers, &x->reader_link);
+
+        exchange_fill_request(x, &q);
+        reason = sm_choose_route(t, base, &q, &x->choice);
+        if (reason != SM_REASON_NONE)
+                return reason;
+        if (x->choice.route->timeout_ms > 0)
+                x->deadline = x->started + x->choice.route->timeout_ms * NSEC_PER_MSEC;
+        route_state = sm_route_state_at(t, x->choice.route->state);
+        if (route_state)
+                count(&route_state->requests, 1);
+        return sm_choose_subset(t, &x->choice);
+}
+
+Progress request_begin(Exchange *x) {
+        Downstream *d = x->downstream;
+        struct sm_subset_state *subset_state;
+        enum sm_reason reason;
+
+        body_start(&x->request.body, sm_request_framing(&x->head), x->head.content_length);
+        x->request.forwarded = x->request.checked = x->head.length;
+        x->caller_persists = sm_head_persistent(&x->head);
+        x->close = !x->caller_persists;
+        if (d->refused)
+                return reply_begin(x, SM_REASON_OVERLOADED);
+        count_request(x);
+
+        reason = choose(x);
+        if (reason != SM_REASON_NONE)
+                return reply_begin(x, reason);
+        subset_state = sm_subset_state_at(&x->tables->tables, x->choice.subset->state);
+        if (subset_state)
+                count(&subset_state->requests, 1);
+        return attempt_begin(x);
+}
+
+int request_write_head(Exchange *x) {
+        Downstream *d = x->downstream;
+        char source[ADDRESS_TEXT_MAX], destination[ADDRESS_TEXT_MAX];
+        RequestEdit edit = {
+                .upgrade = x->head.flags & SM_HEAD_UPGRADE,
+                .via = x->policy_flags & SM_POLICY_VIA,
+                .host = destination,
+        };
+
+        if (x->policy_flags & SM_POLICY_FORWARDED_FOR) {
+                address_print(d->source, 0, source);
+                edit.forwarded_for = source;
+        }
+        if (!x->head.known[SM_FIELD_HOST])
+                address_print(d->destination, d->destination_port, destination);
+
+        x->request.out = buffer_acquire(&x->worker->buffers);
+        if (!x->request.out)
+                return -ENOMEM;
+        return head_write_request(x->request.out, buffer_at(d->in), &x->head, &edit);
+}
+
+/* More of the body. What was forwarded is kept as long as there is room behind it, in case that the request has to be
+ * sent once more. */
+static ssize_t read_body(Exchange *x) {
+        Downstream *d = x->downstream;
+        Buffer **in = &d->in;
+
+        if (*in && buffer_room(*in) == 0)
+                exchange_release_request(x);
+        if (!x->request_kept)
+                flow_trim(&x->request, in, &x->worker->buffers);
+        if (!*in) {
+                *in = buffer_acquire(&x->worker->buffers);
+                if (!*in)
+                        return -ENOMEM;
+        }
+        return socket_receive(&d->socket, *in);
+}
+
+static Progress caller_gone(Exchange *x) {
+        count_reason(&x->tables->tables, x->service, SM_REASON_CLIENT_ABORTED);
+        return EXCHANGE_IS_BROKEN;
+}
+
+/* The endpoint takes no more. Its answer may be there all the same: an early one. */
+static Progress stop_request(Exchange *x) {
+        x->request_broken = true;
+        x->upstream->socket.readable = true;
+        return EXCHANGE_WAITS;
+}
+
+static Progress send_to_endpoint(Exchange *x) {
+        Upstream *u = x->upstream;
+        ssize_t n;
+
+        if (!u->socket.writable)
+                return EXCHANGE_WAITS;
+        n = flow_send(&x->request, x->downstream->in, &u->socket, &x->worker->buffers);
+        if (n < 0)
+                return stop_request(x);
+        u->written += (uint64_t) n;
+        x->moved = x->worker->now;
+        return n > 0 ? EXCHANGE_GOES_ON : EXCHANGE_WAITS;
+}
+
+static Progress receive(Exchange *x) {
+        ssize_t n;
+
+        if (!x->downstream->socket.readable)
+                return EXCHANGE_WAITS;
+        n = read_body(x);
+        if (n == -EAGAIN)
+                return EXCHANGE_WAITS;
+        if (n == -ENOMEM)
+                return reply_begin(x, SM_REASON_OVERLOADED);
+        if (n <= 0)
+                return caller_gone(x);
+        x->moved = x->worker->now;
+        return EXCHANGE_GOES_ON;
+}
+
+Progress request_run(Exchange *x) {
+        Flow *f = &x->request;
+
+        if (x->request_broken || flow_is_done(f))
+                return EXCHANGE_WAITS;
+        if (flow_advance(f, x->downstream->in, &x->worker->buffers) < 0)
+                return reply_begin(x, SM_REASON_BAD_CHUNK);
+        if (flow_is_pending(f))
+                return send_to_endpoint(x);
+        return f->body.done ? EXCHANGE_WAITS : receive(x);
+}

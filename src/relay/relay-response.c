@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "../engine/engine-framing.h"
+#include "relay-count.h"
+#include "relay-downstream.h"
+#include "relay-exchange.h"
+#include "relay-head-write.h"
+#include "relay-upstream.h"
+#include "relay-worker.h"
+
+/* RFC 9110, section 9.2.2: to do it twice is the same as to do it once. */
+static bool is_idempotent(enum sm_method method) {
+        switch (method) {
+
+        case SM_METHOD_GET:
+        case SM_METHOD_HEAD:
+        case SM_METHOD_PUT:
+        case SM_METHOD_DELETE:
+        case SM_METHOD_OPTIONS:
+        case SM_METHOD_TRACE:
+                return true;
+
+        default:
+                return false;
+        }
+}
+
+/* The endpoint may close a connection that waited in the pool in the very moment that we use it again. */
+static bool may_send_again(const Exchange *x, bool orderly) {
+        if (!x->upstream->reused || x->response_begun || !x->request_kept || !x->request.body.done)
+                return false;
+        return is_idempotent(x->head.method) || (orderly && upstream_received_nothing(x->upstream));
+}
+
+static Progress upstream_gone(Exchange *x, bool orderly) {
+        struct sm_endpoint_state *s = sm_endpoint_state_at(&x->tables->tables, x->upstream->endpoint);
+
+        if (may_send_again(x, orderly))
+                return attempt_again(x);
+        count(&s->failures, 1);
+        return reply_begin(x, orderly ? SM_REASON_UPSTREAM_CLOSED : SM_REASON_UPSTREAM_RESET);
+}
+
+/* Reads what the endpoint sends; what follows the end of the response is its mistake and is not read. */
+static ssize_t read_upstream(Exchange *x) {
+        Upstream *u = x->upstream;
+        ssize_t n;
+
+        if (!u->in)
+                u->in = buffer_acquire(&x->worker->buffers);
+        if (!u->in)
+                return -ENOMEM;
+        if (buffer_room(u->in) == 0)
+                buffer_compact(u->in);
+        n = socket_receive(&u->socket, u->in);
+        if (n > 0) {
+                x->moved = x->worker->now;
+                if (!x->response_begun) {
+                        x->response_begun = true;
+                        exchange_release_request(x);
+                        flow_trim(&x->request, &x->downstream->in, &x->worker->buffers);
+                        sm_head_start(&x->parser, &x->response_head, SM_HEAD_RESPONSE, worker_settings(x->worker)->head_bytes);
+                }
+        } else if (buffer_filled(u->in) == 0) {
+                buffer_release(&x->worker->buffers, u->in);
+                u->in = NULL;
+        }
+        return n;
+}
+
+/* How the body goes to this caller, and whether its connection can take another request afterwards. */
+static void choose_coding(Exchange *x, enum sm_body framing) {
+        bool old_caller = x->head.flags & SM_HEAD_HTTP_1_0;
+        bool bodiless = framing == SM_BODY_NONE || framing == SM_BODY_TUNNEL;
+
+        if (framing == SM_BODY_UNTIL_CLOSE && !old_caller)
+                x->response.coding = BODY_CHUNK;
+        else if (framing == SM_BODY_CHUNKED && old_caller)
+                x->response.coding = BODY_UNCHUNK;
+        x->close_delimited = !bodiless && old_caller &&
+                (framing == SM_BODY_UNTIL_CLOSE || framing == SM_BODY_CHUNKED);
+
+        /* A request that is not through when its answer comes will not be read to its end. */
+        if (x->close_delimited || !flow_is_done(&x->request) || x->worker->stop_deadline > 0)
+                x->close = true;
+}
+
+static ResponseConnection response_connection(const Exchange *x) {
+        const struct sm_head *h = &x->response_head;
+
+        if (h->status == 101 || (h->status == 426 && h->known[SM_FIELD_UPGRADE] && !x->close))
+                return RESPONSE_UPGRADE;
+        if (h->status < 200)
+                return RESPONSE_DEFAULT;
+        if (x->close)
+                return RESPONSE_CLOSE;
+        return x->head.flags & SM_HEAD_HTTP_1_0 ? RESPONSE_KEEP_ALIVE : RESPONSE_DEFAULT;
+}
+
+/* Puts the head on its way, and takes it out of the input. */
+static int write_head(Exchange *x) {
+        const struct sm_head *h = &x->response_head;
+        Upstream *u = x->upstream;
+        ResponseEdit edit = {
+                .connection = response_connection(x),
+                .chunked = h->flags & SM_HEAD_CHUNKED ? !(x->head.flags & SM_HEAD_HTTP_1_0) : x->response.coding == BODY_CHUNK,
+                .via = x->policy_flags & SM_POLICY_VIA,
+        };
+
+        if (!x->response.out)
+                x->response.out = buffer_acquire(&x->worker->buffers);
+        if (!x->response.out)
+                return -ENOMEM;
+        buffer_compact(x->response.out);
+        return head_write_response(x->response.out, buffer_at(u->in), h, &edit);
+}
+
+/* 1xx: the response is still to come (RFC 9110, section 15.2). HTTP/1.0 knows none of these. */
+static Progress interim_head(Exchange *x) {
+        Upstream *u = x->upstream;
+        int r = 0;
+
+        if (!(x->head.flags & SM_HEAD_HTTP_1_0)) {
+                r = write_head(x);
+                count_status(&x->tables->tables, x->service, x->response_head.status);
+        }
+        if (r < 0)
+                return reply_begin(x, SM_REASON_OVERLOADED);
+        x->response.forwarded = x->response.checked = x->response_head.length;
+        flow_trim(&x->response, &u->in, &x->worker->buffers);
+        sm_head_start(&x->parser, &x->response_head, SM_HEAD_RESPONSE, worker_settings(x->worker)->head_bytes);
+        return EXCHANGE_GOES_ON;
+}
+
+static Progress final_head(Exchange *x) {
+        const struct sm_head *h = &x->response_head;
+        enum sm_body framing = sm_response_framing(h, x->head.method);
+        int r;
+
+        if (framing == SM_BODY_TUNNEL && (!(x->head.flags & SM_HEAD_UPGRADE) || !flow_is_done(&x->request)))
+                return reply_begin(x, SM_REASON_UPSTREAM_BAD_HEAD); /* nobody asked for it */
+        x->endpoint_persists = sm_head_persistent(h) && framing != SM_BODY_UNTIL_CLOSE;
+        choose_coding(x, framing);
+        r = write_head(x);
+        if (r < 0)
+                return reply_begin(x, r == -ENOMEM ? SM_REASON_OVERLOADED : SM_REASON_UPSTREAM_HEAD_TOO_LARGE);
+
+        x->response_headed = true;
+        body_start(&x->response.body, framing == SM_BODY_TUNNEL ? SM_BODY_NONE : framing, h->content_length);
+        x->response.forwarded = x->response.checked = h->length;
+        count_status(&x->tables->tables, x->service, h->status);
+        return EXCHANGE_GOES_ON;
+}
+
+static Progress parse_head(Exchange *x) {
+        Upstream *u = x->upstream;
+        int r;
+
+        r = u->in ? sm_head_parse(&x->parser, &x->response_head, buffer_at(u->in), buffer_filled(u->in)) : 0;
+        if (r == 0)
+                return EXCHANGE_WAITS;
+        if (r == -SM_REASON_UPSTREAM_HEAD_TOO_LARGE)
+                return reply_begin(x, SM_REASON_UPSTREAM_HEAD_TOO_LARGE);
+        if (r < 0)
+                return reply_begin(x, SM_REASON_UPSTREAM_BAD_HEAD);
+        return x->response_head.status < 200 && x->response_head.status != 101 ? interim_head(x) : final_head(x);
+}
+
+/* The response is through. The connection to the endpoint goes back to the pool if nothing is open on it. */
+static Progress finish(Exchange *x) {
+        Upstream *u = x->upstream;
+        Worker *w = x->worker;
+        bool request_done = flow_is_done(&x->request) && !x->request_broken;
+
+        flow_trim(&x->response, &u->in, &w->buffers);
+        if (x->response_head.status == 101) {
+                x->state = EXCHANGE_TUNNELLING;
+                return EXCHANGE_GOES_ON;
+        }
+        if (request_done && x->endpoint_persists && !u->in && !u->socket.readable && !u->socket.ended &&
+            u->socket.error == 0 && u->tables == w->tables && w->stop_deadline == 0) {
+                u->exchange = NULL;
+                x->upstream = NULL;
+                pool_put(&w->pool, u, w->now + x->pool_idle_ms * NSEC_PER_MSEC);
+        }
+        return x->close || !request_done ? EXCHANGE_IS_LAST : EXCHANGE_IS_DONE;
+}
+
+static Progress end_of_stream(Exchange *x) {
+        if (!x->response_headed || x->response.body.framing != SM_BODY_UNTIL_CLOSE)
+                return upstream_gone(x, true);
+        return flow_end(&x->response, &x->worker->buffers) < 0 ? EXCHANGE_IS_BROKEN : EXCHANGE_GOES_ON;
+}
+
+static Progress receive(Exchange *x) {
+        ssize_t n;
+
+        if (!x->upstream->socket.readable)
+                return EXCHANGE_WAITS;
+        n = read_upstream(x);
+        if (n == -EAGAIN)
+                return EXCHANGE_WAITS;
+        if (n == -ENOMEM)
+                return reply_begin(x, SM_REASON_OVERLOADED);
+        if (n == 0)
+                return end_of_stream(x);
+        return n < 0 ? upstream_gone(x, n == -EPIPE) : EXCHANGE_GOES_ON;
+}
+
+static Progress send_to_caller(Exchange *x) {
+        Downstream *d = x->downstream;
+        ssize_t n;
+
+        if (!d->socket.writable)
+                return EXCHANGE_WAITS;
+        n = flow_send(&x->response, x->upstream->in, &d->socket, &x->worker->buffers);
+        if (n < 0) {
+                count_reason(&x->tables->tables, x->service, SM_REASON_CLIENT_ABORTED);
+                return EXCHANGE_IS_BROKEN;
+        }
+        if (n == 0)
+                return EXCHANGE_WAITS;
+        x->response_sent = x->response_sent || x->response_headed;
+        x->moved = x->worker->now;
+        return EXCHANGE_GOES_ON;
+}
+
+Progress response_run(Exchange *x) {
+        Flow *f = &x->response;
+        Progress p;
+
+        if (x->response_headed && flow_advance(f, x->upstream->in, &x->worker->buffers) < 0) {
+                count(&sm_endpoint_state_at(&x->tables->tables, x->upstream->endpoint)->failures, 1);
+                return reply_begin(x, SM_REASON_UPSTREAM_BAD_BODY);
+        }
+        if (flow_is_pending(f))
+                return send_to_caller(x);
+        if (!x->response_headed && x->response_begun) {
+                p = parse_head(x);
+                if (p != EXCHANGE_WAITS)
+                        return p;
+        }
+        if (x->response_headed && f->body.done)
+                return finish(x);
+        if (x->response_headed)
+                flow_trim(f, &x->upstream->in, &x->worker->buffers);
+        return receive(x);
+}

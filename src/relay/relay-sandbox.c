@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <linux/bpf.h>
+#include <linux/capability.h>
+#include <linux/seccomp.h>
+#include <linux/securebits.h>
+
+#include "../basic/cleanup.h"
+#include "../basic/macro.h"
+#include "relay-sandbox.h"
+
+/* What is called with any argument. */
+static const int allowed[] = {
+        /* traffic */
+        SCMP_SYS(accept4), SCMP_SYS(bind), SCMP_SYS(close), SCMP_SYS(connect), SCMP_SYS(getpeername), SCMP_SYS(getsockname),
+        SCMP_SYS(getsockopt), SCMP_SYS(read), SCMP_SYS(recvfrom), SCMP_SYS(recvmsg), SCMP_SYS(sendmsg), SCMP_SYS(sendto),
+        SCMP_SYS(setsockopt), SCMP_SYS(shutdown), SCMP_SYS(write), SCMP_SYS(writev),
+        /* the event loops */
+        SCMP_SYS(epoll_create1), SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_pwait2), SCMP_SYS(epoll_wait),
+        SCMP_SYS(eventfd2), SCMP_SYS(signalfd4), SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime),
+        /* time */
+        SCMP_SYS(clock_gettime), SCMP_SYS(clock_nanosleep), SCMP_SYS(gettimeofday), SCMP_SYS(nanosleep),
+        /* memory */
+        SCMP_SYS(brk), SCMP_SYS(madvise), SCMP_SYS(mmap), SCMP_SYS(mprotect), SCMP_SYS(mremap), SCMP_SYS(munmap),
+        /* threads and signals */
+        SCMP_SYS(clone), SCMP_SYS(clone3), SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(futex), SCMP_SYS(getpid),
+        SCMP_SYS(gettid), SCMP_SYS(restart_syscall), SCMP_SYS(rseq), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask),
+        SCMP_SYS(rt_sigreturn), SCMP_SYS(sched_yield), SCMP_SYS(set_robust_list), SCMP_SYS(tgkill),
+        /* asked for by libc and libsystemd */
+        SCMP_SYS(fcntl), SCMP_SYS(fstat), SCMP_SYS(geteuid), SCMP_SYS(getrandom), SCMP_SYS(getuid), SCMP_SYS(newfstatat),
+};
+
+/* What is called with a certain argument only. */
+static const struct {
+        int call;
+        unsigned argument;
+        unsigned value;
+} allowed_if[] = {
+        { SCMP_SYS(socket), 0, AF_INET },
+        { SCMP_SYS(socket), 0, AF_INET6 },
+        { SCMP_SYS(socket), 0, AF_UNIX }, /* sd_notify(3) */
+        { SCMP_SYS(bpf), 0, BPF_MAP_LOOKUP_AND_DELETE_ELEM },
+        { SCMP_SYS(prctl), 0, PR_GET_NO_NEW_PRIVS },
+        { SCMP_SYS(prctl), 0, PR_GET_SECCOMP },
+        { SCMP_SYS(prctl), 0, PR_SET_VMA }, /* malloc names its arenas, in later versions */
+};
+
+static int filter_fill(scmp_filter_ctx filter) {
+        int r;
+
+        for (size_t i = 0; i < ELEMENTSOF(allowed); i++) {
+                r = seccomp_rule_add_exact(filter, SCMP_ACT_ALLOW, allowed[i], 0);
+                if (r < 0 && r != -EDOM) /* EDOM: the architecture has no such call */
+                        return r;
+        }
+        for (size_t i = 0; i < ELEMENTSOF(allowed_if); i++) {
+                r = seccomp_rule_add_exact(filter, SCMP_ACT_ALLOW, allowed_if[i].call, 1,
+                                           SCMP_CMP32(allowed_if[i].argument, SCMP_CMP_EQ, allowed_if[i].value));
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Other calls fail with EPERM: libraries then go another way or without, where killing them would end all traffic. */
+static int filter_system_calls(void) {
+        scmp_filter_ctx filter;
+        int r;
+
+        filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+        if (!filter)
+                return -ENOMEM;
+        r = filter_fill(filter);
+        if (r >= 0)
+                r = seccomp_load(filter); /* sets no_new_privs first */
+        seccomp_release(filter);
+        return r;
+}
+
+static int drop_capabilities(void) {
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
+
+        /* Without CAP_SETPCAP there is nothing in these sets that could be regained: no_new_privs sees to that. */
+        for (int i = 0; i <= CAP_LAST_CAP; i++)
+                (void) prctl(PR_CAPBSET_DROP, i);
+        (void) prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
+                                                SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
+                                                SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED);
+        if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
+                return -errno;
+        return RET_NERRNO(syscall(SYS_capset, &header, none));
+}
+
+static int limit_resources(void) {
+        struct rlimit files, none = { 0, 0 };
+
+        if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+                return -errno;
+        files.rlim_cur = files.rlim_max; /* epoll knows no FD_SETSIZE */
+        if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+                return -errno;
+        /* A core dump would hold what callers and services told each other. */
+        if (setrlimit(RLIMIT_CORE, &none) < 0 || setrlimit(RLIMIT_MEMLOCK, &none) < 0)
+                return -errno;
+        return 0;
+}
+
+int sandbox_enter(void) {
+        int r;
+
+        r = limit_resources();
+        if (r < 0)
+                return r;
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+                return -errno;
+        r = drop_capabilities();
+        if (r < 0)
+                return r;
+        return filter_system_calls();
+}
+
+static int try_open(void) {
+        return RET_NERRNO(open("/proc/self/status", O_RDONLY | O_CLOEXEC));
+}
+
+static int try_exec(void) {
+        return RET_NERRNO(execve("/", (char *[]){ NULL }, (char *[]){ NULL }));
+}
+
+static int try_netlink(void) {
+        return RET_NERRNO(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0));
+}
+
+static int try_map_create(void) {
+        union bpf_attr attr = { .map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1 };
+
+        return RET_NERRNO(syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr)));
+}
+
+static int try_capget(void) {
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {};
+
+        return RET_NERRNO(syscall(SYS_capget, &header, sets));
+}
+
+int sandbox_verify(void) {
+        static int (*const forbidden[])(void) = { try_open, try_exec, try_netlink, try_map_create, try_capget };
+
+        if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1 || prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != SECCOMP_MODE_FILTER)
+                return -ENOTRECOVERABLE;
+        for (size_t i = 0; i < ELEMENTSOF(forbidden); i++)
+                if (forbidden[i]() != -EPERM)
+                        return -ENOTRECOVERABLE;
+        return 0;
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "../basic/cleanup.h"
+#include "../basic/macro.h"
+#include "relay-tables.h"
+
+static const struct {
+        size_t entry_size;
+        int protection;
+} layouts[SM_TABLE_CALLERS] = {
+        [SM_TABLE_CELLS] = { sizeof(struct sm_cell), PROT_READ },
+        [SM_TABLE_SERVICES] = { sizeof(struct sm_service), PROT_READ },
+        [SM_TABLE_ENDPOINTS] = { sizeof(struct sm_endpoint), PROT_READ },
+        [SM_TABLE_ENDPOINT_STATES] = { sizeof(struct sm_endpoint_state), PROT_READ | PROT_WRITE },
+        [SM_TABLE_SUBSET_STATES] = { sizeof(struct sm_subset_state), PROT_READ | PROT_WRITE },
+        [SM_TABLE_ROUTE_STATES] = { sizeof(struct sm_route_state), PROT_READ | PROT_WRITE },
+        [SM_TABLE_SERVICE_COUNTERS] = { sizeof(struct sm_service_counters), PROT_READ | PROT_WRITE },
+};
+
+#define BUFFER_BYTES_MIN 4096
+#define BUFFER_BYTES_MAX (1 << 20)
+#define HEAD_BYTES_MIN 1024
+
+static int check_settings(const struct sm_link_tables *m) {
+        if (m->max_connections == 0)
+                return -ERANGE;
+        if (m->buffer_bytes < BUFFER_BYTES_MIN || m->buffer_bytes > BUFFER_BYTES_MAX)
+                return -ERANGE;
+        if (m->head_bytes < HEAD_BYTES_MIN || m->head_bytes > SM_HEAD_MAX)
+                return -ERANGE;
+        return 0;
+}
+
+/* An array map refuses to be mapped beyond its end; a memfd has to be asked, or reading it raises SIGBUS. */
+static int map_table(SharedTables *t, enum sm_table i, int fd) {
+        size_t size = t->settings.entries[i] * layouts[i].entry_size;
+        struct stat st;
+        void *p;
+
+        if (size == 0)
+                return -EINVAL;
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (S_ISREG(st.st_mode) && (uint64_t) st.st_size < size)
+                return -EINVAL;
+        p = mmap(NULL, size, layouts[i].protection, MAP_SHARED, fd, 0);
+        if (p == MAP_FAILED)
+                return -errno;
+        t->maps[i].address = p;
+        t->maps[i].size = size;
+        return 0;
+}
+
+static void fill_tables(SharedTables *t) {
+        const __u32 *n = t->settings.entries;
+
+        t->tables = (struct sm_tables){
+                .cells = t->maps[SM_TABLE_CELLS].address,
+                .services = t->maps[SM_TABLE_SERVICES].address,
+                .endpoints = t->maps[SM_TABLE_ENDPOINTS].address,
+                .endpoint_states = t->maps[SM_TABLE_ENDPOINT_STATES].address,
+                .subset_states = t->maps[SM_TABLE_SUBSET_STATES].address,
+                .route_states = t->maps[SM_TABLE_ROUTE_STATES].address,
+                .service_counters = t->maps[SM_TABLE_SERVICE_COUNTERS].address,
+                .n_cells = n[SM_TABLE_CELLS],
+                .n_services = MIN(n[SM_TABLE_SERVICES], n[SM_TABLE_SERVICE_COUNTERS]),
+                .n_endpoints = MIN(n[SM_TABLE_ENDPOINTS], n[SM_TABLE_ENDPOINT_STATES]),
+                .n_subsets = n[SM_TABLE_SUBSET_STATES],
+                .n_routes = n[SM_TABLE_ROUTE_STATES],
+        };
+}
+
+static SharedTables *shared_tables_free(SharedTables *t) {
+        for (unsigned i = 0; i < ELEMENTSOF(t->maps); i++)
+                if (t->maps[i].address)
+                        munmap(t->maps[i].address, t->maps[i].size);
+        closep(&t->callers);
+        free(t);
+        return NULL;
+}
+
+DEFINE_TRIVIAL_CLEANUP(SharedTables *, shared_tables_free)
+
+static int shared_tables_map(const struct sm_link_tables *message, const int *fds, SharedTables **ret) {
+        _cleanup_(shared_tables_freep) SharedTables *t = NULL;
+        int r;
+
+        r = check_settings(message);
+        if (r < 0)
+                return r;
+        t = calloc(1, sizeof(SharedTables));
+        if (!t)
+                return -ENOMEM;
+        t->callers = -EBADF;
+        t->settings = *message;
+        t->users = 1;
+
+        for (enum sm_table i = 0; i < SM_TABLE_CALLERS; i++) {
+                r = map_table(t, i, fds[i]);
+                if (r < 0)
+                        return r;
+        }
+        fill_tables(t);
+        *ret = TAKE_PTR(t);
+        return 0;
+}
+
+int shared_tables_new(const struct sm_link_tables *message, int fds[static _SM_TABLE_MAX], SharedTables **ret) {
+        int r;
+
+        r = shared_tables_map(message, fds, ret);
+        if (r >= 0)
+                (*ret)->callers = TAKE_FD(fds[SM_TABLE_CALLERS]);
+        for (enum sm_table i = 0; i < _SM_TABLE_MAX; i++)
+                closep(&fds[i]); /* a mapping does not need its descriptor */
+        return r;
+}
+
+SharedTables *shared_tables_ref(SharedTables *t) {
+        atomic_fetch_add_explicit(&t->users, 1, memory_order_relaxed);
+        return t;
+}
+
+SharedTables *shared_tables_unref(SharedTables *t) {
+        if (t && atomic_fetch_sub_explicit(&t->users, 1, memory_order_acq_rel) == 1)
+                return shared_tables_free(t);
+        return NULL;
+}

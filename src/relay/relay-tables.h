@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "../abi/abi-link.h"
+#include "../engine/engine-access.h"
+
+/*
+ * The tables of one SM_LINK_TABLES message, mapped. A new slicemeshd sends new ones while requests are in
+ * flight: each worker, exchange and upstream connection counts as a user of those that it began with, and the
+ * last user unmaps them.
+ */
+typedef struct SharedTables {
+        struct sm_tables tables; /* first, for the engine */
+        struct sm_link_tables settings;
+        int callers; /* map descriptor */
+        struct {
+                void *address;
+                size_t size;
+        } maps[SM_TABLE_CALLERS];
+        _Atomic unsigned users;
+} SharedTables;
+
+/* Maps what the message names and takes over the descriptors, on failure too. -EINVAL: a table has no entry or
+ * its descriptor holds less than the message says; -ERANGE: a setting is out of its limits. */
+int shared_tables_new(const struct sm_link_tables *message, int fds[static _SM_TABLE_MAX], SharedTables **ret);
+
+SharedTables *shared_tables_ref(SharedTables *t);
+SharedTables *shared_tables_unref(SharedTables *t); /* accepts and returns NULL */

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "relay-list.h"
+#include "relay-socket.h"
+#include "relay-tables.h"
+#include "relay-timer.h"
+
+typedef struct Exchange Exchange;
+typedef struct Worker Worker;
+
+/* A connection to an endpoint. It belongs to one exchange at a time, or waits in the pool for the next. */
+typedef struct Upstream {
+        Socket socket;
+        Worker *worker;
+        SharedTables *tables;
+        Exchange *exchange; /* NULL in the pool */
+        uint32_t endpoint;
+        uint32_t generation; /* of the endpoint, when it was connected to */
+        bool connected;
+        bool reused; /* has carried an exchange before */
+        Timer timer; /* to connect, then to wait in the pool */
+        List pool_link, age_link;
+        Buffer *in;
+        uint64_t written;     /* bytes in all */
+        uint64_t written_before; /* of them before the current exchange */
+        uint64_t acked_before;   /* tcpi_bytes_acked before the first byte: Linux counts the SYN */
+} Upstream;
+
+/* Begins to connect for an exchange; `timer` runs out with it. Errors of connect(2) as they are; what is known only
+ * later, upstream_finish_connect() tells. */
+int upstream_connect(Worker *w, uint32_t endpoint, nsec_t deadline, Exchange *x, Upstream **ret);
+
+/* 1: connected, 0: not yet, or why it failed. */
+int upstream_finish_connect(Upstream *u);
+
+/* Closes it. Accepts and returns NULL. */
+Upstream *upstream_free(Upstream *u);
+
+/* Whether the peer's kernel has not taken a byte of what the current exchange wrote, provided that it closed its side in
+ * order: see the definition. */
+bool upstream_received_nothing(const Upstream *u);
