@@ -24,6 +24,11 @@
 
 #define sm_loop(n, step, context) bpf_loop(n, step, context, 0)
 
+/* Byte `i` of a head, which the kernel side copies into SM_HEAD_KERNEL_MAX bytes of a map's value. */
+static inline __u8 sm_byte_at(const __u8 *bytes, __u32 i) {
+        return i < SM_HEAD_KERNEL_MAX ? bytes[i] : 0;
+}
+
 #else
 
 struct sm_tables {
@@ -52,7 +57,7 @@ SM_ACCESSOR(sm_service_counters_at, struct sm_service_counters, service_counters
 
 #undef SM_ACCESSOR
 
-/* Byte `i` of a head; the spans of a parsed head stay inside it. Under BPF 0 beyond the map's value. */
+/* Byte `i` of a head; the spans of a parsed head stay inside it. */
 static inline __u8 sm_byte_at(const __u8 *bytes, __u32 i) {
         return bytes[i];
 }

@@ -18,7 +18,7 @@
 
 struct sm_pick {
         const struct sm_tables *t;
-        const __u32 *excluded; /* ids tried before; may be NULL if n_excluded is 0 */
+        const __u32 *excluded; /* ids tried before; NULL = none */
         __u32 *cursor;         /* of round robin */
         __u64 now;             /* ns, CLOCK_MONOTONIC */
         __u64 key;             /* hash or random number */
@@ -43,7 +43,8 @@ static inline enum sm_pick_verdict sm_pick_judge(const struct sm_pick *p, __s64 
 
         if (id <= 0)
                 return SM_PICK_UNUSABLE;
-        for (__u32 i = 0; i < SM_PICK_EXCLUDED_MAX && i < p->n_excluded; i++)
+        /* The verifier follows a pointer that is NULL, but not a count beside it that is 0. */
+        for (__u32 i = 0; p->excluded && i < SM_PICK_EXCLUDED_MAX && i < p->n_excluded; i++)
                 if (p->excluded[i] == id)
                         return SM_PICK_UNUSABLE;
         s = sm_endpoint_state_at(p->t, (__u32) id);

@@ -1,14 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include "../basic/macro.h"
 #include "engine-route.h"
-#include "test-engine-tables.h"
+#include "test-engine-policy.h"
+#include "test-engine.h"
 
 #define NOW 1000
 
@@ -57,7 +50,7 @@ static void test_round_robin(void **state) {
         static const __u32 slots[] = { 1, 1, 2, 1, 3 };
         TestTables t;
 
-        start(&t, SM_BALANCE_ROUND_ROBIN, slots, ELEMENTSOF(slots), three, 3);
+        start(&t, SM_BALANCE_ROUND_ROBIN, slots, COUNT(slots), three, 3);
         for (int i = 0; i < 100; i++)
                 assert_int_equal(picked(&t, (__u32) i * 7), slots[i % 5]);
         assert_int_equal(t.subset_states[1].cursor, 100);
@@ -131,10 +124,10 @@ static void test_light_one_is_found(void **state) {
         __u32 slots[200];
         TestTables t;
 
-        for (size_t i = 0; i < ELEMENTSOF(slots); i++)
+        for (size_t i = 0; i < COUNT(slots); i++)
                 slots[i] = i == 150 ? 2 : 1;
         for (int b = 0; b < _SM_BALANCE_MAX; b++) {
-                start(&t, (enum sm_balance) b, slots, ELEMENTSOF(slots), three, 3);
+                start(&t, (enum sm_balance) b, slots, COUNT(slots), three, 3);
                 t.endpoint_states[1].avoid_until = NOW + 1;
                 t.endpoint_states[3].avoid_until = NOW + 1;
                 for (__u32 i = 0; i < 50; i++)
@@ -211,7 +204,7 @@ static void test_consistent_hash(void **state) {
         struct sm_choice c;
         TestTables t;
 
-        start(&t, SM_BALANCE_CONSISTENT_HASH, slots, ELEMENTSOF(slots), three, 3);
+        start(&t, SM_BALANCE_CONSISTENT_HASH, slots, COUNT(slots), three, 3);
         for (__u32 i = 0; i < 1000; i++) {
                 struct sm_request q = { .source = source, .cgroup = i };
                 __u32 first;

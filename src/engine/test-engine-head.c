@@ -1,34 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
-
-#include "../basic/macro.h"
 #include "engine-fields.h"
 #include "engine-framing.h"
 #include "engine-parse.h"
+#include "test-engine.h"
 
 #define PREFIX "GET / HTTP/1.1\r\nHost: a\r\n"
-
-/* A copy of exactly that size, so that the sanitizer sees any read beyond it. */
-static __u8 *copy(const char *text, size_t n) {
-        __u8 *p = malloc(n > 0 ? n : 1);
-
-        assert_non_null(p);
-        memcpy(p, text, n);
-        return p;
-}
 
 static int parse(const char *text, enum sm_head_kind kind, __u32 limit, struct sm_head *head) {
         struct sm_head_parser parser;
         size_t n = strlen(text);
-        __u8 *bytes = copy(text, n);
+        __u8 *bytes = test_copy(text, n);
         int r;
 
         memset(head, 0, sizeof(*head));
@@ -42,7 +25,7 @@ static int parse(const char *text, enum sm_head_kind kind, __u32 limit, struct s
 static int parse_split(const char *text, enum sm_head_kind kind, __u32 limit, size_t split, struct sm_head *head) {
         struct sm_head_parser parser;
         size_t n = strlen(text);
-        __u8 *bytes = copy(text, split);
+        __u8 *bytes = test_copy(text, split);
         int r;
 
         memset(head, 0, sizeof(*head));
@@ -51,7 +34,7 @@ static int parse_split(const char *text, enum sm_head_kind kind, __u32 limit, si
         free(bytes);
         if (r != 0)
                 return r;
-        bytes = copy(text, n);
+        bytes = test_copy(text, n);
         r = sm_head_parse(&parser, head, bytes, (__u32) n);
         free(bytes);
         return r;
@@ -108,7 +91,7 @@ static const struct {
 };
 
 static void test_outcomes(void **state) {
-        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        for (size_t i = 0; i < COUNT(cases); i++) {
                 struct sm_head head;
                 int r = parse(cases[i].text, cases[i].response, SM_HEAD_MAX, &head);
 
@@ -135,16 +118,16 @@ static void check_splits(const char *text, enum sm_head_kind kind, __u32 limit) 
 }
 
 static void test_splits(void **state) {
-        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+        for (size_t i = 0; i < COUNT(cases); i++)
                 check_splits(cases[i].text, cases[i].response, SM_HEAD_MAX);
-        for (size_t i = 0; i < ELEMENTSOF(heads); i++)
+        for (size_t i = 0; i < COUNT(heads); i++)
                 check_splits(heads[i].text, heads[i].kind, SM_HEAD_MAX);
 }
 
 /* A head of exactly the limit is accepted, whatever comes behind it; one byte more is not, and is known to be too
  * large as soon as the limit is reached. */
 static void test_limits(void **state) {
-        for (size_t i = 0; i < ELEMENTSOF(heads); i++) {
+        for (size_t i = 0; i < COUNT(heads); i++) {
                 struct sm_head head;
                 int length = parse(heads[i].text, heads[i].kind, SM_HEAD_MAX, &head);
                 int large = heads[i].kind == SM_HEAD_REQUEST ? SM_REASON_HEAD_TOO_LARGE :
@@ -176,11 +159,6 @@ static void test_too_many_fields(void **state) {
         assert_int_equal(parse(text, SM_HEAD_RESPONSE, SM_HEAD_MAX, &head), -SM_REASON_TOO_MANY_FIELDS);
 }
 
-static void check_span(const char *text, struct sm_span s, const char *expected) {
-        assert_int_equal(s.length, strlen(expected));
-        assert_memory_equal(text + s.offset, expected, s.length);
-}
-
 static void test_request(void **state) {
         const char *text = heads[0].text;
         struct sm_head head;
@@ -188,17 +166,17 @@ static void test_request(void **state) {
         assert_true(parse(text, SM_HEAD_REQUEST, SM_HEAD_MAX, &head) > 0);
         assert_int_equal(head.method, SM_METHOD_POST);
         assert_int_equal(head.target_form, SM_TARGET_ABSOLUTE);
-        check_span(text, head.method_text, "POST");
-        check_span(text, head.target, "http://Shop.example:8080/a/b%20c?d=/e?f");
-        check_span(text, head.authority, "Shop.example:8080");
-        check_span(text, head.path, "/a/b%20c");
-        check_span(text, head.query, "d=/e?f");
+        test_span(text, head.method_text, "POST");
+        test_span(text, head.target, "http://Shop.example:8080/a/b%20c?d=/e?f");
+        test_span(text, head.authority, "Shop.example:8080");
+        test_span(text, head.path, "/a/b%20c");
+        test_span(text, head.query, "d=/e?f");
         assert_int_equal(head.n_fields, 14);
-        check_span(text, head.fields[0].name, "hOST");
-        check_span(text, head.fields[2].value, "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8");
-        check_span(text, head.fields[4].value, "");
-        check_span(text, head.fields[5].value, "");
-        check_span(text, head.fields[6].value, "a  b");
+        test_span(text, head.fields[0].name, "hOST");
+        test_span(text, head.fields[2].value, "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8");
+        test_span(text, head.fields[4].value, "");
+        test_span(text, head.fields[5].value, "");
+        test_span(text, head.fields[6].value, "a  b");
         assert_int_equal(head.known[SM_FIELD_HOST], 1);
         assert_int_equal(head.known[SM_FIELD_CONNECTION], 8);
         assert_int_equal(head.known[SM_FIELD_VIA], 0);
@@ -212,13 +190,13 @@ static void test_response(void **state) {
 
         assert_true(parse(heads[1].text, SM_HEAD_RESPONSE, SM_HEAD_MAX, &head) > 0);
         assert_int_equal(head.status, 404);
-        check_span(heads[1].text, head.reason, "Not \x80 Found");
+        test_span(heads[1].text, head.reason, "Not \x80 Found");
         assert_int_equal(head.flags, SM_HEAD_CHUNKED | SM_HEAD_KEEP_ALIVE);
 
         /* HTTP/1.0 cannot be upgraded. */
         assert_true(parse(heads[2].text, SM_HEAD_RESPONSE, SM_HEAD_MAX, &head) > 0);
         assert_int_equal(head.status, 200);
-        check_span(heads[2].text, head.reason, "");
+        test_span(heads[2].text, head.reason, "");
         assert_int_equal(head.flags, SM_HEAD_HTTP_1_0 | SM_HEAD_KEEP_ALIVE | SM_HEAD_LENGTH);
 }
 
@@ -240,16 +218,16 @@ static void test_targets(void **state) {
                 { "CONNECT b:443 HTTP/1.1", "b:443", "", "", SM_TARGET_AUTHORITY },
         };
 
-        for (size_t i = 0; i < ELEMENTSOF(targets); i++) {
+        for (size_t i = 0; i < COUNT(targets); i++) {
                 struct sm_head head;
                 char text[128];
 
                 snprintf(text, sizeof(text), "%s\r\nHost: h\r\n\r\n", targets[i].line);
                 assert_true(parse(text, SM_HEAD_REQUEST, SM_HEAD_MAX, &head) > 0);
                 assert_int_equal(head.target_form, targets[i].form);
-                check_span(text, head.authority, targets[i].authority);
-                check_span(text, head.path, targets[i].path);
-                check_span(text, head.query, targets[i].query);
+                test_span(text, head.authority, targets[i].authority);
+                test_span(text, head.path, targets[i].path);
+                test_span(text, head.query, targets[i].query);
         }
 }
 
@@ -268,7 +246,7 @@ static void test_methods(void **state) {
                 { "A-METHOD-THAT-IS-LONGER-THAN-ANY-WORD", SM_METHOD_OTHER },
         };
 
-        for (size_t i = 0; i < ELEMENTSOF(methods); i++) {
+        for (size_t i = 0; i < COUNT(methods); i++) {
                 struct sm_head head;
                 char text[128];
 
@@ -276,7 +254,7 @@ static void test_methods(void **state) {
                          methods[i].method == SM_METHOD_CONNECT ? "a:1" : "/");
                 assert_true(parse(text, SM_HEAD_REQUEST, SM_HEAD_MAX, &head) > 0);
                 assert_int_equal(head.method, methods[i].method);
-                check_span(text, head.method_text, methods[i].text);
+                test_span(text, head.method_text, methods[i].text);
         }
 }
 
@@ -304,7 +282,7 @@ static void test_framing(void **state) {
                 { "HTTP/1.1 400 OK\r\nContent-Length: 9\r\n\r\n", SM_METHOD_CONNECT, SM_BODY_LENGTH },
         };
 
-        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+        for (size_t i = 0; i < COUNT(rows); i++) {
                 int response = rows[i].text[0] == 'H';
                 struct sm_head head;
 
@@ -328,7 +306,7 @@ static void test_persistent(void **state) {
                 { "HTTP/1.1 200\r\nConnection: closed, xclose\r\n\r\n", 1 },
         };
 
-        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+        for (size_t i = 0; i < COUNT(rows); i++) {
                 struct sm_head head;
 
                 assert_true(parse(rows[i].text, SM_HEAD_RESPONSE, SM_HEAD_MAX, &head) > 0);
@@ -345,7 +323,7 @@ static void test_hop_by_hop(void **state) {
         struct sm_head head;
 
         assert_true(parse(text, SM_HEAD_REQUEST, SM_HEAD_MAX, &head) > 0);
-        assert_int_equal(head.n_fields, ELEMENTSOF(expected));
+        assert_int_equal(head.n_fields, COUNT(expected));
         for (__u32 i = 0; i < head.n_fields; i++)
                 assert_int_equal(sm_field_is_hop_by_hop(&head, bytes, i), expected[i]);
 

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
+
+#include "engine-parse.h"
+#include "engine-route.h"
+#include "test-engine-policy.h"
+#include "test-engine.h"
+
+static const __u8 source[16] = { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 };
+
+/* A parsed request, with the head in memory of exactly its size. */
+typedef struct TestRequest {
+        struct sm_head head;
+        struct sm_request q;
+        __u8 *bytes;
+} TestRequest;
+
+static void request_start(TestRequest *r, const char *target, const char *fields) {
+        struct sm_head_parser parser;
+        char text[1024];
+        int n;
+
+        n = snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\n%s\r\n", target, fields);
+        r->bytes = test_copy(text, (size_t) n);
+        sm_head_start(&parser, &r->head, SM_HEAD_REQUEST, SM_HEAD_MAX);
+        assert_int_equal(sm_head_parse(&parser, &r->head, r->bytes, (__u32) n), n);
+        r->q = (struct sm_request) { .bytes = r->bytes, .head = &r->head, .source = source, .random = 7 };
+}
+
+static void request_done(TestRequest *r) {
+        free(r->bytes);
+}
+
+/* The same with only a Host. */
+static __u32 route_of(TestTables *t, const char *host, const char *target) {
+        struct sm_choice c;
+        char fields[256];
+        TestRequest r;
+
+        snprintf(fields, sizeof(fields), "Host: %s\r\n", host);
+        request_start(&r, target, fields);
+        assert_int_equal(sm_choose_route(&t->view, TEST_BASE, &r.q, &c), SM_REASON_NONE);
+        assert_ptr_equal(c.policy, test_policy(t));
+        assert_ptr_equal(c.route, (const struct sm_route *) test_cell(t, c.policy->routes) + c.route_index);
+        request_done(&r);
+        return c.route_index;
+}
+
+static void test_routes(void **state) {
+        static const struct {
+                const char *host, *target;
+                __u32 route;
+        } rows[] = {
+                { "api.example", "/v2", TEST_ROUTE_API },
+                { "api.example", "/v2/", TEST_ROUTE_API },
+                { "api.example", "/v2/x", TEST_ROUTE_API },
+                { "api.example", "/v2?x", TEST_ROUTE_API },
+                { "API.Example:8080", "/v2", TEST_ROUTE_API },
+                { "api.example:", "/v2", TEST_ROUTE_API },
+                { "x", "http://api.example:80/v2", TEST_ROUTE_API }, /* the target overrides Host */
+                { "api.example", "http://x/v2", TEST_ROUTE_REST },
+                { "api.example", "/v20", TEST_ROUTE_REST },
+                { "api.example", "/v", TEST_ROUTE_REST },
+                { "api.example", "/V2", TEST_ROUTE_REST },
+                { "api.example", "//v2", TEST_ROUTE_REST },
+                { "api.example.", "/v2", TEST_ROUTE_REST },
+                { "xapi.example", "/v2", TEST_ROUTE_REST },
+                { "a.shop.example", "/", TEST_ROUTE_SHOP },
+                { "a.b.SHOP.example:1", "/", TEST_ROUTE_SHOP },
+                { "shop.example", "/", TEST_ROUTE_REST },
+                { "xshop.example", "/", TEST_ROUTE_REST },
+                { "a.shop.example", "/private", TEST_ROUTE_SHOP },
+                { "a.shop.example", "/private/", TEST_ROUTE_REST },
+                { "a.shop.example", "/private/x", TEST_ROUTE_REST },
+                { "x", TEST_LONG_PATH, TEST_ROUTE_LONG },
+                { "x", TEST_LONG_PATH "?x", TEST_ROUTE_LONG },
+                { "x", TEST_LONG_PATH "/", TEST_ROUTE_REST },
+                { "x", "/public/x", TEST_ROUTE_PUBLIC },
+                { "", "/public/x", TEST_ROUTE_PUBLIC },
+                { "[::1]", "/public/x", TEST_ROUTE_REST },
+                { "[::1]:80", "/public/x", TEST_ROUTE_REST },
+                { "[::2]:80", "/public/x", TEST_ROUTE_PUBLIC },
+        };
+        TestTables t;
+
+        test_full_policy(&t);
+        for (size_t i = 0; i < COUNT(rows); i++) {
+                __u32 route = route_of(&t, rows[i].host, rows[i].target);
+
+                if (route != rows[i].route)
+                        print_error("%s %s\n", rows[i].host, rows[i].target);
+                assert_int_equal(route, rows[i].route);
+        }
+}
+
+static void test_no_route(void **state) {
+        struct sm_choice c;
+        TestRequest r;
+        TestTables t;
+
+        request_start(&r, "/", "Host: x\r\n");
+        test_full_policy(&t);
+        test_policy(&t)->n_routes = TEST_ROUTE_REST;
+        assert_int_equal(sm_choose_route(&t.view, TEST_BASE, &r.q, &c), SM_REASON_NO_ROUTE);
+        assert_ptr_equal(c.policy, test_policy(&t));
+        test_policy(&t)->n_routes = 0;
+        assert_int_equal(sm_choose_route(&t.view, TEST_BASE, &r.q, &c), SM_REASON_NO_ROUTE);
+        assert_int_equal(sm_choose_route(&t.view, 0, &r.q, &c), SM_REASON_NO_SERVICE);
+        assert_int_equal(sm_choose_route(&t.view, TEST_CELLS, &r.q, &c), SM_REASON_NO_SERVICE);
+        assert_null(c.policy);
+        request_done(&r);
+}
+
+/* Without a head only a route without predicates matches, not one that negates. */
+static void test_connection(void **state) {
+        struct sm_request q = { .source = source };
+        struct sm_choice c;
+        TestTables t;
+
+        test_full_policy(&t);
+        assert_int_equal(sm_pick_for_connection(&t.view, TEST_BASE, &q, 0, &c), SM_REASON_NONE);
+        assert_int_equal(c.route_index, TEST_ROUTE_REST);
+        assert_int_equal(c.subset_index, 4);
+        assert_in_range(c.endpoint, 1, 17);
+}
+
+static void test_split(void **state) {
+        static const __u32 expected[] = { 0, 1, 0, 0, 0, 1, 0, 0 };
+        struct sm_choice c;
+        TestRequest r;
+        TestTables t;
+
+        test_full_policy(&t);
+        request_start(&r, "/v2", "Host: api.example\r\n");
+        for (size_t i = 0; i < COUNT(expected); i++) {
+                assert_int_equal(sm_choose_route(&t.view, TEST_BASE, &r.q, &c), SM_REASON_NONE);
+                assert_int_equal(sm_choose_subset(&t.view, &c), SM_REASON_NONE);
+                assert_int_equal(c.subset_index, expected[i]);
+                assert_ptr_equal(c.subset, (struct sm_subset *) test_cell(&t, c.policy->subsets) + expected[i]);
+        }
+        assert_int_equal(t.route_states[TEST_ROUTE_API + 1].cursor, COUNT(expected));
+        request_done(&r);
+}
+
+/* The key that a request has, 0 if it has none. */
+static __u64 key_of(TestTables *t, __u32 subset, const char *fields) {
+        const struct sm_subset *s = (struct sm_subset *) test_cell(t, test_policy(t)->subsets) + subset;
+        char text[512];
+        TestRequest r;
+        __u64 key = 0;
+        int found;
+
+        snprintf(text, sizeof(text), "Host: x\r\n%s", fields);
+        request_start(&r, "/", text);
+        found = sm_key_of_request(&t->view, TEST_BASE, s, &r.q, &key);
+        assert_int_equal(found, key != 0);
+        request_done(&r);
+        return key;
+}
+
+static __u64 hash_of(const char *text) {
+        __u64 h = sm_hash_start(strlen(text));
+
+        for (; *text; text++)
+                h = sm_hash_add(h, (__u8) *text);
+        return sm_hash_finish(h);
+}
+
+static void test_hash_header(void **state) {
+        TestTables t;
+
+        test_full_policy(&t);
+        assert_int_equal(key_of(&t, 1, "X-User: carol\r\n"), hash_of("carol"));
+        assert_int_equal(key_of(&t, 1, "X-Users: dave\r\nX-USER:carol \r\nX-User: eve\r\n"), hash_of("carol"));
+        assert_int_equal(key_of(&t, 1, "X-User: Carol\r\n"), hash_of("Carol"));
+        assert_int_equal(key_of(&t, 1, "X-User:\r\n"), hash_of(""));
+        assert_int_equal(key_of(&t, 1, "X-Use: carol\r\n"), 0);
+        assert_int_equal(key_of(&t, 1, "Cookie: x-user=carol\r\n"), 0);
+}
+
+static void test_hash_cookie(void **state) {
+        TestTables t;
+
+        test_full_policy(&t);
+        assert_int_equal(key_of(&t, 3, "Cookie: Session=abc\r\n"), hash_of("abc"));
+        assert_int_equal(key_of(&t, 3, "Cookie: a=b; Session=abc; c=d\r\n"), hash_of("abc"));
+        assert_int_equal(key_of(&t, 3, "Cookie: a=b;Session=abc;c=d\r\n"), hash_of("abc"));
+        assert_int_equal(key_of(&t, 3, "Cookie: Session=a=b; Session=c\r\n"), hash_of("a=b"));
+        assert_int_equal(key_of(&t, 3, "Cookie: Session=\r\n"), hash_of(""));
+        assert_int_equal(key_of(&t, 3, "Cookie: Session=; a=b\r\n"), hash_of(""));
+        assert_int_equal(key_of(&t, 3, "Cookie: XSession=abc; a Session=x\r\n"), 0);
+        assert_int_equal(key_of(&t, 3, "Cookie: session=abc\r\n"), 0);
+        assert_int_equal(key_of(&t, 3, "Cookie: Session\r\n"), 0);
+        assert_int_equal(key_of(&t, 3, "Cookie:\r\n"), 0);
+        assert_int_equal(key_of(&t, 3, "X-User: carol\r\n"), 0);
+}
+
+static void test_hash_source(void **state) {
+        const struct sm_subset *s;
+        struct sm_request q = { .source = source };
+        __u64 first, second;
+        TestTables t;
+
+        test_full_policy(&t);
+        s = (struct sm_subset *) test_cell(&t, test_policy(&t)->subsets) + 4;
+        assert_int_equal(sm_key_of_request(&t.view, TEST_BASE, s, &q, &first), 1);
+        q.cgroup = 1;
+        assert_int_equal(sm_key_of_request(&t.view, TEST_BASE, s, &q, &second), 1);
+        assert_true(first != second);
+        q.source = NULL;
+        assert_int_equal(sm_key_of_request(&t.view, TEST_BASE, s, &q, &second), 0);
+}
+
+/* One key, one endpoint, whatever is drawn at random; without a key it is drawn. */
+static void test_hash_decides(void **state) {
+        __u32 seen = 0, first = 0;
+        struct sm_choice c;
+        TestRequest r;
+        TestTables t;
+
+        test_full_policy(&t);
+        request_start(&r, "/", "Host: a.shop.example\r\nX-User: carol\r\n");
+        for (__u32 i = 0; i < 50; i++) {
+                r.q.random = i;
+                assert_int_equal(sm_pick_for_connection(&t.view, TEST_BASE, &r.q, 0, &c), SM_REASON_NONE);
+                assert_int_equal(c.subset_index, 1);
+                first = first ?: c.endpoint;
+                assert_int_equal(c.endpoint, first);
+        }
+        request_done(&r);
+
+        request_start(&r, "/", "Host: a.shop.example\r\n");
+        for (__u32 i = 0; i < 200; i++) {
+                r.q.random = i;
+                assert_int_equal(sm_pick_for_connection(&t.view, TEST_BASE, &r.q, 0, &c), SM_REASON_NONE);
+                seen |= 1U << c.endpoint;
+        }
+        assert_int_equal(seen, 0x3fffe);
+        request_done(&r);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_routes),
+                cmocka_unit_test(test_no_route),
+                cmocka_unit_test(test_connection),
+                cmocka_unit_test(test_split),
+                cmocka_unit_test(test_hash_header),
+                cmocka_unit_test(test_hash_cookie),
+                cmocka_unit_test(test_hash_source),
+                cmocka_unit_test(test_hash_decides),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
