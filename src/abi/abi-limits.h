@@ -14,8 +14,8 @@
 
 #define SM_NAME_MAX 63 /* bytes in the name of a service, subset, route or limit */
 
-#define SM_HEAD_FIELDS_MAX 128 /* header fields in one head */
-#define SM_HEAD_MAX 32768      /* bytes in one head, relay */
+#define SM_HEAD_FIELDS_MAX 128  /* header fields in one head */
+#define SM_HEAD_MAX 32768       /* bytes in one head, relay */
 #define SM_HEAD_KERNEL_MAX 4096 /* bytes in one head, kernel side */
 
 #define SM_WORKERS_MAX 32

@@ -91,3 +91,10 @@ static inline __s32 sm_text_at(const struct sm_tables *t, __u32 cell, __u32 i) {
 
         return c ? c->bytes[i % SM_CELL_SIZE] : -1;
 }
+
+/* The struct that a cell holds, or the first of several. */
+static inline const void *sm_cell_of(const struct sm_tables *t, __u32 cell) {
+        const struct sm_cell *c = sm_cell_at(t, cell);
+
+        return c ? c->bytes : NULL;
+}

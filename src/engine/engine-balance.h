@@ -32,11 +32,7 @@ struct sm_pick {
         __u32 any;         /* an endpoint of the subset would do */
 };
 
-enum sm_pick_verdict {
-        SM_PICK_UNUSABLE,
-        SM_PICK_AVOIDED,
-        SM_PICK_USABLE,
-};
+enum sm_pick_verdict { SM_PICK_UNUSABLE, SM_PICK_AVOIDED, SM_PICK_USABLE };
 
 static inline enum sm_pick_verdict sm_pick_judge(const struct sm_pick *p, __s64 id) {
         const struct sm_endpoint_state *s;
@@ -138,8 +134,7 @@ static inline void sm_pick_try(struct sm_pick *p) {
                 sm_loop(SM_PICK_TRIES, sm_pick_at_random, p);
 }
 
-/* Fills in p->endpoint, from what the caller has set of the rest; `slots` is the schedule's, absolute, and
- * `list` that of the ids of all n_list endpoints. */
+/* Fills in the results. `list` is the cell, absolute, of the ids of all n_list endpoints of the subset. */
 static inline void sm_pick_run(struct sm_pick *p, __u32 list, __u32 n_list) {
         struct sm_pick all = *p;
 

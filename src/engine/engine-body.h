@@ -10,7 +10,6 @@
  */
 
 #define SM_CHUNK_LINE_MAX 256 /* bytes of a chunk's size and extensions: nobody has use for more */
-
 enum sm_chunk_state {
         SM_CHUNK_SIZE_START,
         SM_CHUNK_SIZE,
@@ -25,7 +24,7 @@ enum sm_chunk_state {
 
 struct sm_chunk {
         struct sm_lexer lexer; /* of the trailer section */
-        __u64 size;            /* of the chunk; in SM_CHUNK_DATA what is left of it */
+        __u64 size;            /* of the chunk; of its data what is left */
         __u32 line;            /* bytes of size and extensions so far */
         __u32 trailer;         /* bytes so far */
         __u32 trailer_limit;   /* bytes */
@@ -33,6 +32,7 @@ struct sm_chunk {
         __u8 _pad[3];
 };
 
+/* `trailer_limit`: bytes of the trailer section, its last CRLF included. */
 static inline void sm_chunk_start(struct sm_chunk *c, __u32 trailer_limit) {
         __builtin_memset(c, 0, sizeof(*c));
         c->trailer_limit = trailer_limit;
@@ -79,9 +79,7 @@ static inline int sm_chunk_step(struct sm_chunk *c, __u8 byte) {
         case SM_CHUNK_EXTENSION:
                 if (byte == '\r')
                         c->state = SM_CHUNK_SIZE_LF;
-                else if (!sm_is_text(byte))
-                        return -SM_REASON_BAD_CHUNK;
-                return 0;
+                return byte == '\r' || sm_is_text(byte) ? 0 : -SM_REASON_BAD_CHUNK;
 
         case SM_CHUNK_SIZE_LF:
                 c->state = c->size > 0 ? SM_CHUNK_DATA : SM_CHUNK_TRAILERS;

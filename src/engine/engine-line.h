@@ -99,7 +99,6 @@ static inline int sm_line_reason(struct sm_head_parser *p, struct sm_head *head,
 
 static inline int sm_line_end(struct sm_head_parser *p, __u8 c) {
         switch (p->state) {
-
         case SM_PARSE_EMPTY_LF:
                 p->empty_lines++;
                 p->state = SM_PARSE_START;
@@ -120,34 +119,25 @@ static inline int sm_line_step(struct sm_head_parser *p, struct sm_head *head, _
                 return -SM_REASON_BARE_LF;
 
         switch (p->state) {
-
         case SM_PARSE_START:
         case SM_PARSE_METHOD:
                 return sm_line_method(p, head, c);
-
         case SM_PARSE_TARGET:
                 return sm_line_target(p, head, c);
-
         case SM_PARSE_SCHEME:
                 return sm_line_scheme(p, head, c);
-
         case SM_PARSE_AUTHORITY:
                 return sm_line_authority(p, head, c);
-
         case SM_PARSE_TARGET_END:
         case SM_PARSE_PATH:
         case SM_PARSE_QUERY:
                 return sm_line_path(p, head, c);
-
         case SM_PARSE_VERSION:
                 return sm_line_version(p, head, c);
-
         case SM_PARSE_STATUS:
                 return sm_line_status(p, head, c);
-
         case SM_PARSE_REASON:
                 return sm_line_reason(p, head, c);
-
         default:
                 return sm_line_end(p, c);
         }

@@ -132,7 +132,7 @@ static void test_forward(void **state) {
         assert_int_equal(sm_chunk_parse(&c, (const __u8 *) text, 6, &consumed, &data), 0);
         assert_int_equal(consumed, 6);
         assert_int_equal(data, 3);
-        assert_int_equal(sm_chunk_parse(&c, (const __u8 *) text + 6, sizeof(text) - 1 - 6, &consumed, &data), 1);
+        assert_int_equal(sm_chunk_parse(&c, (const __u8 *) text + 6, sizeof(text) - 7, &consumed, &data), 1);
         assert_int_equal(consumed, sizeof(text) - 1 - 6 - 4);
         assert_int_equal(data, 8);
 }

@@ -22,7 +22,8 @@ static int parse(const char *text, enum sm_head_kind kind, __u32 limit, struct s
 }
 
 /* The same in two portions, the first of them alone in memory. */
-static int parse_split(const char *text, enum sm_head_kind kind, __u32 limit, size_t split, struct sm_head *head) {
+static int parse_split(const char *text, enum sm_head_kind kind, __u32 limit, size_t split,
+                       struct sm_head *head) {
         struct sm_head_parser parser;
         size_t n = strlen(text);
         __u8 *bytes = test_copy(text, split);
@@ -124,8 +125,8 @@ static void test_splits(void **state) {
                 check_splits(heads[i].text, heads[i].kind, SM_HEAD_MAX);
 }
 
-/* A head of exactly the limit is accepted, whatever comes behind it; one byte more is not, and is known to be too
- * large as soon as the limit is reached. */
+/* A head of exactly the limit is accepted, whatever comes behind it; one byte more is not, and is known
+ * to be too large as soon as the limit is reached. */
 static void test_limits(void **state) {
         for (size_t i = 0; i < COUNT(heads); i++) {
                 struct sm_head head;
@@ -180,8 +181,8 @@ static void test_request(void **state) {
         assert_int_equal(head.known[SM_FIELD_HOST], 1);
         assert_int_equal(head.known[SM_FIELD_CONNECTION], 8);
         assert_int_equal(head.known[SM_FIELD_VIA], 0);
-        assert_int_equal(head.flags, SM_HEAD_CLOSE | SM_HEAD_UPGRADE | SM_HEAD_MORE_CONNECTION | SM_HEAD_LENGTH |
-                                             SM_HEAD_EXPECT_CONTINUE | SM_HEAD_TE_TRAILERS);
+        assert_int_equal(head.flags, SM_HEAD_CLOSE | SM_HEAD_UPGRADE | SM_HEAD_MORE_CONNECTION |
+                                             SM_HEAD_LENGTH | SM_HEAD_EXPECT_CONTINUE | SM_HEAD_TE_TRAILERS);
         assert_int_equal(head.content_length, 42);
 }
 
@@ -287,8 +288,8 @@ static void test_framing(void **state) {
                 struct sm_head head;
 
                 assert_true(parse(rows[i].text, response, SM_HEAD_MAX, &head) > 0);
-                assert_int_equal(response ? sm_response_framing(&head, rows[i].method) : sm_request_framing(&head),
-                                 rows[i].body);
+                assert_int_equal(response ? sm_response_framing(&head, rows[i].method) :
+                                            sm_request_framing(&head), rows[i].body);
         }
 }
 

@@ -89,8 +89,8 @@ static inline struct sm_subset *test_subset(TestTables *t, __u32 cell, enum sm_b
 }
 
 /* A predicate with its text inline, or in cells if that is too long. */
-static inline void test_predicate(TestTables *t, __u32 cell, enum sm_predicate_kind kind, enum sm_predicate_op op,
-                                  int negate, const char *text) {
+static inline void test_predicate(TestTables *t, __u32 cell, enum sm_predicate_kind kind,
+                                  enum sm_predicate_op op, int negate, const char *text) {
         struct sm_predicate *p = test_cell(t, cell);
 
         p->kind = (__u8) kind;

@@ -41,7 +41,7 @@ static __u32 route_of(TestTables *t, const char *host, const char *target) {
         request_start(&r, target, fields);
         assert_int_equal(sm_choose_route(&t->view, TEST_BASE, &r.q, &c), SM_REASON_NONE);
         assert_ptr_equal(c.policy, test_policy(t));
-        assert_ptr_equal(c.route, (const struct sm_route *) test_cell(t, c.policy->routes) + c.route_index);
+        assert_ptr_equal(c.route, test_cell(t, c.policy->routes + c.route_index));
         request_done(&r);
         return c.route_index;
 }
@@ -136,7 +136,7 @@ static void test_split(void **state) {
                 assert_int_equal(sm_choose_route(&t.view, TEST_BASE, &r.q, &c), SM_REASON_NONE);
                 assert_int_equal(sm_choose_subset(&t.view, &c), SM_REASON_NONE);
                 assert_int_equal(c.subset_index, expected[i]);
-                assert_ptr_equal(c.subset, (struct sm_subset *) test_cell(&t, c.policy->subsets) + expected[i]);
+                assert_ptr_equal(c.subset, test_cell(&t, c.policy->subsets + expected[i]));
         }
         assert_int_equal(t.route_states[TEST_ROUTE_API + 1].cursor, COUNT(expected));
         request_done(&r);
@@ -144,7 +144,7 @@ static void test_split(void **state) {
 
 /* The key that a request has, 0 if it has none. */
 static __u64 key_of(TestTables *t, __u32 subset, const char *fields) {
-        const struct sm_subset *s = (struct sm_subset *) test_cell(t, test_policy(t)->subsets) + subset;
+        const struct sm_subset *s = test_cell(t, test_policy(t)->subsets + subset);
         char text[512];
         TestRequest r;
         __u64 key = 0;
@@ -171,7 +171,7 @@ static void test_hash_header(void **state) {
 
         test_full_policy(&t);
         assert_int_equal(key_of(&t, 1, "X-User: carol\r\n"), hash_of("carol"));
-        assert_int_equal(key_of(&t, 1, "X-Users: dave\r\nX-USER:carol \r\nX-User: eve\r\n"), hash_of("carol"));
+        assert_int_equal(key_of(&t, 1, "X-Users: a\r\nX-USER:carol \r\nX-User: b\r\n"), hash_of("carol"));
         assert_int_equal(key_of(&t, 1, "X-User: Carol\r\n"), hash_of("Carol"));
         assert_int_equal(key_of(&t, 1, "X-User:\r\n"), hash_of(""));
         assert_int_equal(key_of(&t, 1, "X-Use: carol\r\n"), 0);
@@ -202,7 +202,7 @@ static void test_hash_source(void **state) {
         TestTables t;
 
         test_full_policy(&t);
-        s = (struct sm_subset *) test_cell(&t, test_policy(&t)->subsets) + 4;
+        s = test_cell(&t, test_policy(&t)->subsets + 4);
         assert_int_equal(sm_key_of_request(&t.view, TEST_BASE, s, &q, &first), 1);
         q.cgroup = 1;
         assert_int_equal(sm_key_of_request(&t.view, TEST_BASE, s, &q, &second), 1);

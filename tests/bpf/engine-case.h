@@ -3,7 +3,8 @@
 
 #include "../../src/engine/engine-parser.h"
 
-/* What the program of engine.bpf.c is given, and what it makes of it: values of its maps `input` and `output`. */
+/* What the program of engine.bpf.c is given, and what it makes of it: values of its maps `input` and
+ * `output`. */
 
 struct engine_input {
         __u8 bytes[SM_HEAD_KERNEL_MAX];

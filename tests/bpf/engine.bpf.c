@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
@@ -7,9 +7,9 @@
 #include "engine-case.h"
 
 /*
- * The engine under the verifier: from the bytes of a head to an endpoint, all of it in one program, as the fast
- * path will do it. In a tc program because that can be run from user space (BPF_PROG_TEST_RUN); the packet is not
- * looked at.
+ * The engine under the verifier: from the bytes of a head to an endpoint, all of it in one program, as
+ * the fast path will do it. In a tc program because that can be run from user space (BPF_PROG_TEST_RUN);
+ * the packet is not looked at.
  */
 
 struct {

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "engine/engine-parse.h"
+#include "engine/engine-route.h"
+#include "engine/test-engine-policy.h"
+#include "engine/test-engine.h"
+#include "engine-case.h"
+#include "engine.skel.h"
+
+/*
+ * The engine in the kernel and in user space, on the same heads and tables: whatever one of them makes of
+ * it, to the last byte of every struct and counter, the other must make as well.
+ */
+
+#define PREFIX "GET / HTTP/1.1\r\nHost: a\r\n"
+#define NOW 1000
+#define MUTATIONS 3000 /* a few ten microseconds each */
+
+typedef struct Tables {
+        void *cells, *endpoints, *endpoint_states, *subset_states, *route_states; /* of the maps */
+} Tables;
+
+static struct engine_bpf *programs;
+static Tables maps;
+
+static const struct {
+        const char *text, *outcome;
+        int response;
+} cases[] = {
+#include "engine/test-engine-head-cases.h"
+};
+
+static const char *const requests[] = {
+        "GET /v2/x HTTP/1.1\r\nHost: API.example:80\r\n\r\n",
+        "GET /v2 HTTP/1.1\r\nHost: api.example\r\n\r\n",
+        "GET http://api.example/v2?x HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /v20 HTTP/1.1\r\nHost: api.example\r\n\r\n",
+        "GET /a HTTP/1.1\r\nHost: a.shop.example\r\nAccept: */*\r\nX-User: carol\r\n\r\n",
+        "GET /a HTTP/1.1\r\nHost: a.shop.example\r\n\r\n",
+        "GET /private/x HTTP/1.1\r\nHost: a.shop.example\r\nX-User: carol\r\n\r\n",
+        "GET " TEST_LONG_PATH " HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /public/x HTTP/1.1\r\nHost: a\r\nCookie: a=b; Session=0123456789; c=d\r\n\r\n",
+        "GET /public/x HTTP/1.1\r\nHost: a\r\nCookie: Session=\r\n\r\n",
+        "GET /public/x HTTP/1.1\r\nHost: a\r\nCookie: XSession=1\r\n\r\n",
+        "GET /public/x HTTP/1.1\r\nHost: [::1]:80\r\nContent-Length: 5\r\n\r\nhello",
+};
+
+static void input_start(struct engine_input *in, const char *text, size_t n, enum sm_head_kind kind) {
+        memset(in, 0, sizeof(*in));
+        assert_true(n <= sizeof(in->bytes));
+        memcpy(in->bytes, text, n);
+        in->length = (__u32) n;
+        in->kind = kind;
+        in->limit = SM_HEAD_KERNEL_MAX;
+        in->base = TEST_BASE;
+        in->now = NOW;
+        in->source[15] = 1;
+        in->cgroup = 4711;
+}
+
+static void choose_natively(const struct engine_input *in, TestTables *t, struct engine_output *out) {
+        struct sm_request q = {
+                .bytes = in->bytes,
+                .head = in->connection ? NULL : &out->head,
+                .source = in->source,
+                .cgroup = in->cgroup,
+                .random = in->random,
+        };
+        struct sm_choice choice;
+
+        out->reason = sm_pick_for_connection(&t->view, in->base, &q, in->now, &choice);
+        out->route_index = choice.route_index;
+        out->subset_index = choice.subset_index;
+        out->endpoint = choice.endpoint;
+        out->passed_over = choice.passed_over;
+        out->panic = choice.panic;
+}
+
+static void run_natively(const struct engine_input *in, TestTables *t, struct engine_output *out) {
+        memset(out, 0, sizeof(*out));
+        if (!in->connection) {
+                sm_head_start(&out->parser, &out->head, in->kind, in->limit);
+                out->parsed = sm_head_parse(&out->parser, &out->head, in->bytes, in->length);
+        }
+        if (in->connection || (out->parsed > 0 && in->kind == SM_HEAD_REQUEST))
+                choose_natively(in, t, out);
+}
+
+static void run_in_kernel(const struct engine_input *in, TestTables *t, struct engine_output *out) {
+        static const __u8 packet[64];
+        LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet, .data_size_in = sizeof(packet));
+        const struct bpf_program *p = in->connection ? programs->progs.engine_connection :
+                                                       programs->progs.engine_request;
+        __u32 zero = 0;
+
+        memset(out, 0, sizeof(*out));
+        memcpy(maps.cells, t->cells, sizeof(t->cells));
+        memcpy(maps.endpoints, t->endpoints, sizeof(t->endpoints));
+        memcpy(maps.endpoint_states, t->endpoint_states, sizeof(t->endpoint_states));
+        memcpy(maps.subset_states, t->subset_states, sizeof(t->subset_states));
+        memcpy(maps.route_states, t->route_states, sizeof(t->route_states));
+        assert_int_equal(bpf_map_update_elem(bpf_map__fd(programs->maps.input), &zero, in, BPF_ANY), 0);
+        assert_int_equal(bpf_map_update_elem(bpf_map__fd(programs->maps.output), &zero, out, BPF_ANY), 0);
+        assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(p), &options), 0);
+        assert_int_equal(options.retval, 0);
+        assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(programs->maps.output), &zero, out), 0);
+}
+
+/* Runs both; what they leave in the tables counts as well. */
+static void compare(const struct engine_input *in, TestTables *t, struct engine_output *native) {
+        struct engine_output kernel;
+
+        run_in_kernel(in, t, &kernel);
+        run_natively(in, t, native);
+        if (kernel.parsed != native->parsed)
+                print_error("%.*s\n", (int) in->length, in->bytes);
+        assert_int_equal(kernel.parsed, native->parsed);
+        if (native->parsed >= 0)
+                assert_int_equal(kernel.parser.position, native->parser.position);
+        assert_memory_equal(&kernel.head, &native->head, sizeof(kernel.head));
+        assert_int_equal(kernel.reason, native->reason);
+        assert_int_equal(kernel.route_index, native->route_index);
+        assert_int_equal(kernel.subset_index, native->subset_index);
+        assert_int_equal(kernel.endpoint, native->endpoint);
+        assert_int_equal(kernel.passed_over, native->passed_over);
+        assert_int_equal(kernel.panic, native->panic);
+        assert_memory_equal(maps.subset_states, t->subset_states, sizeof(t->subset_states));
+        assert_memory_equal(maps.route_states, t->route_states, sizeof(t->route_states));
+        assert_memory_equal(maps.endpoint_states, t->endpoint_states, sizeof(t->endpoint_states));
+}
+
+static void test_heads(void **state) {
+        struct engine_output out;
+        struct engine_input in;
+        TestTables t;
+
+        test_full_policy(&t);
+        for (size_t i = 0; i < COUNT(cases); i++) {
+                input_start(&in, cases[i].text, strlen(cases[i].text), cases[i].response);
+                compare(&in, &t, &out);
+                assert_int_equal(out.parsed > 0, strcmp(cases[i].outcome, "accepted") == 0);
+        }
+}
+
+static void test_limit(void **state) {
+        static const char text[] = PREFIX "A: b\r\n\r\n";
+        struct engine_output out;
+        struct engine_input in;
+        TestTables t;
+
+        test_full_policy(&t);
+        for (__u32 limit = 1; limit < sizeof(text) + 2; limit++) {
+                input_start(&in, text, sizeof(text) - 1, SM_HEAD_REQUEST);
+                in.limit = limit;
+                compare(&in, &t, &out);
+                assert_int_equal(out.parsed > 0, limit >= sizeof(text) - 1);
+        }
+
+        /* The largest, and with the most fields. */
+        memset(in.bytes, 'x', sizeof(in.bytes));
+        memcpy(in.bytes, PREFIX "A:", sizeof(PREFIX) + 1);
+        memcpy(in.bytes + sizeof(in.bytes) - 4, "\r\n\r\n", 4);
+        in.length = in.limit = SM_HEAD_KERNEL_MAX;
+        compare(&in, &t, &out);
+        assert_int_equal(out.parsed, SM_HEAD_KERNEL_MAX);
+        for (size_t i = 0; i < SM_HEAD_FIELDS_MAX - 1; i++)
+                memcpy(in.bytes + sizeof(PREFIX) - 1 + 4 * i, "A:\r\n", 4);
+        compare(&in, &t, &out);
+        assert_int_equal(out.parsed, -SM_REASON_TOO_MANY_FIELDS);
+}
+
+/* Every request, and a tcp connection, while none, some and all endpoints are to be avoided. */
+static void test_choices(void **state) {
+        unsigned panics = 0, routes = 0;
+        struct engine_output out;
+        struct engine_input in;
+        TestTables t;
+
+        for (__u32 bad = 0; bad <= 17; bad++) {
+                test_full_policy(&t);
+                for (__u32 i = 1; i <= 17; i++) {
+                        t.endpoint_states[i].avoid_until = i <= bad ? NOW + 1 : NOW;
+                        t.endpoint_states[i].in_flight = i * 7 % 5;
+                        t.endpoints[i].weight = i % 3;
+                }
+                for (size_t i = 0; i <= COUNT(requests); i++) {
+                        const char *text = i < COUNT(requests) ? requests[i] : "";
+
+                        input_start(&in, text, strlen(text), SM_HEAD_REQUEST);
+                        in.random = bad * 1000 + (__u32) i;
+                        in.connection = i == COUNT(requests);
+                        compare(&in, &t, &out);
+                        assert_int_equal(out.reason, SM_REASON_NONE);
+                        assert_int_equal(out.panic, bad == 17);
+                        assert_true(out.endpoint > bad || bad == 17);
+                        panics += out.panic;
+                        routes |= 1U << out.route_index;
+                }
+        }
+        assert_int_equal(panics, COUNT(requests) + 1);
+        assert_int_equal(routes, (1U << TEST_ROUTES) - 1);
+}
+
+static void test_no_choice(void **state) {
+        struct engine_output out;
+        struct engine_input in;
+        TestTables t;
+
+        test_full_policy(&t);
+        input_start(&in, requests[0], strlen(requests[0]), SM_HEAD_REQUEST);
+        in.base = 0;
+        compare(&in, &t, &out);
+        assert_int_equal(out.reason, SM_REASON_NO_SERVICE);
+        in.base = TEST_BASE;
+        ((struct sm_subset *) test_cell(&t, test_policy(&t)->subsets))->schedule.n = 0;
+        compare(&in, &t, &out);
+        assert_int_equal(out.reason, SM_REASON_NO_ENDPOINT);
+        test_policy(&t)->n_routes = 0;
+        compare(&in, &t, &out);
+        assert_int_equal(out.reason, SM_REASON_NO_ROUTE);
+}
+
+/* A fixed sequence: the same on every run. */
+static __u32 next(__u64 *seed) {
+        *seed += 0x9e3779b97f4a7c15ULL;
+        return (__u32) (sm_hash_finish(*seed) >> 32);
+}
+
+/* Heads with a few bytes changed to ones that the parser cares about. */
+static void test_mutations(void **state) {
+        static const char bytes[] = "\r\n\t :;,/?#*@%[]=AZaz09-_.\x01\x7f\x80";
+        unsigned accepted = 0;
+        struct engine_output out;
+        struct engine_input in;
+        __u64 seed = 1;
+        TestTables t;
+
+        test_full_policy(&t);
+        for (int i = 0; i < MUTATIONS; i++) {
+                const char *text = requests[next(&seed) % COUNT(requests)];
+
+                input_start(&in, text, strlen(text), SM_HEAD_REQUEST);
+                in.random = next(&seed);
+                for (__u32 n = next(&seed) % 3; n > 0; n--)
+                        in.bytes[next(&seed) % in.length] = (__u8) bytes[next(&seed) % (sizeof(bytes) - 1)];
+                compare(&in, &t, &out);
+                accepted += out.parsed > 0;
+        }
+        assert_in_range(accepted, MUTATIONS / 5, MUTATIONS * 4 / 5);
+}
+
+static void *map_memory(const struct bpf_map *map, size_t size) {
+        void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+
+        assert_ptr_not_equal(p, MAP_FAILED);
+        return p;
+}
+
+static int setup(void **state) {
+        maps.cells = map_memory(programs->maps.cells, sizeof(((TestTables *) 0)->cells));
+        maps.endpoints = map_memory(programs->maps.endpoints, sizeof(((TestTables *) 0)->endpoints));
+        maps.endpoint_states = map_memory(programs->maps.endpoint_states, TEST_IDS * SM_CELL_SIZE);
+        maps.subset_states = map_memory(programs->maps.subset_states, TEST_IDS * SM_CELL_SIZE);
+        maps.route_states = map_memory(programs->maps.route_states, TEST_IDS * SM_CELL_SIZE);
+        return 0;
+}
+
+/* Only the maps that the engine uses, of the tests' size. 0 or negative errno. */
+static int load(void) {
+        struct bpf_map *map;
+
+        programs = engine_bpf__open();
+        if (!programs)
+                return -errno;
+        bpf_object__for_each_map(map, programs->obj)
+                (void) bpf_map__set_autocreate(map, false);
+
+        struct {
+                struct bpf_map *map;
+                __u32 entries;
+        } used[] = {
+                { programs->maps.input, 1 },
+                { programs->maps.output, 1 },
+                { programs->maps.cells, TEST_CELLS },
+                { programs->maps.endpoints, TEST_IDS },
+                { programs->maps.endpoint_states, TEST_IDS },
+                { programs->maps.subset_states, TEST_IDS },
+                { programs->maps.route_states, TEST_IDS },
+        };
+        for (size_t i = 0; i < COUNT(used); i++) {
+                (void) bpf_map__set_autocreate(used[i].map, true);
+                (void) bpf_map__set_max_entries(used[i].map, used[i].entries);
+        }
+        return engine_bpf__load(programs);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_heads),
+                cmocka_unit_test(test_limit),
+                cmocka_unit_test(test_choices),
+                cmocka_unit_test(test_no_choice),
+                cmocka_unit_test(test_mutations),
+        };
+        int r;
+
+        r = load();
+        if (r == -EPERM) {
+                printf("skipped: loading BPF programs is not permitted; it takes CAP_BPF, CAP_NET_ADMIN\n");
+                return 77;
+        }
+        if (r < 0) {
+                fprintf(stderr, "Cannot load the engine: %s.\n", strerror(-r));
+                return 1;
+        }
+        r = cmocka_run_group_tests(tests, setup, NULL);
+        engine_bpf__destroy(programs);
+        return r;
+}
