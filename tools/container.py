@@ -85,10 +85,10 @@ class Container:
              json.dumps(self.config)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
         try:
-            answer = self.guard.stdout.readline().split()
-            if answer[:1] != ['ready']:
-                raise ContainerError('the container did not boot; see above')
-            self.leader = int(answer[1])
+            answer = json.loads(self.guard.stdout.readline() or '{}')
+            if 'leader' not in answer:
+                raise ContainerError(answer.get('error', 'the guard of the container has died'))
+            self.leader = answer['leader']
         except BaseException:
             self.close()
             raise
@@ -162,8 +162,10 @@ class Guard:
     def prepare(self):
         environment = {**os.environ, 'DESTDIR': str(self.root)}
         for command in self.config['prepare']:
-            subprocess.run(['sh', '-ec', command], check=True, env=environment, stdin=subprocess.DEVNULL,
-                           stdout=sys.stderr)
+            done = subprocess.run(['sh', '-ec', command], check=False, env=environment, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            if done.returncode != 0:
+                raise ContainerError(f'"{command.strip()}" failed:\n{done.stdout}')
 
     def become_member(self):
         """In the child: a cgroup of its own, or two containers would share nspawn's fixed names below it."""
@@ -203,12 +205,13 @@ class Guard:
                     self.leader = int(fields.get('X_NSPAWN_LEADER_PID', self.leader or 0))
                     ready = fields.get('READY') == '1'
                     if ready:
-                        print('ready', self.leader, flush=True)
+                        print(json.dumps({'leader': self.leader}), flush=True)
                         selector.unregister(notify)
                 if sys.stdin in sources:
                     return
                 if not ready and (self.nspawn.poll() is not None or time.monotonic() >= deadline):
-                    raise ContainerError(pathlib.Path('/run/console').read_text(errors='replace'))
+                    text = pathlib.Path('/run/console').read_text(errors='replace')
+                    raise ContainerError(f'systemd did not come up:\n{text}')
                 if self.nspawn.poll() is not None:
                     return
 
@@ -244,7 +247,7 @@ def guard(config):
     try:
         g.run()
     except (ContainerError, OSError, subprocess.CalledProcessError) as error:
-        print(f'sandbox: {error}', file=sys.stderr)
+        print(json.dumps({'error': str(error)}), flush=True)
         return 1
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -36,6 +36,11 @@ class File:
         return self.name.startswith(('test-', 'fuzz-')) or self.path.startswith('tests/')
 
     @property
+    def is_table(self):
+        """Only rows, to be included where an array or enum is built of them."""
+        return self.name.endswith('-cases.h')
+
+    @property
     def interpreter(self):
         """'python3', 'bash', 'sh', ... of a script, by its first line or its name; else ''."""
         if self.path.endswith('.py'):

@@ -1,5 +1,245 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+"""The system under test, as the tests see it: a MeshHost with servers, clients, a policy to edit, and its bus."""
+import collections
+import contextlib
+import hashlib
+import json
 import os
 import pathlib
+import re
+import shlex
+import subprocess
+import tempfile
+import time
+
+from meshhost import MeshHost
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
+HERE = TOP / 'tests/e2e'
 BUILD = pathlib.Path(os.environ.get('SLICEMESH_BUILD', TOP / 'build'))
+LONG = bool(os.environ.get('SLICEMESH_TEST_LONG'))
+PYTHON = '/usr/bin/python3'  # the one that Debian's packages are for
+
+BUS_NAME = 'io.slicemesh.Mesh1'
+BUS_PATH = '/io/slicemesh/Mesh1'
+MANAGER, SERVICE, ENDPOINT, SLICE = (f'{BUS_NAME}.{i}' for i in ('Manager', 'Service', 'Endpoint', 'Slice'))
+
+FILES = {'small': 43, 'page': 65536, 'large': 3_000_001}  # what every server serves below /file/, by size
+
+
+def content(name):
+    """Bytes that are the same everywhere and compress to nothing useful."""
+    size, seed = FILES[name], hashlib.sha256(name.encode()).digest()
+    return b''.join(hashlib.sha256(seed + bytes([i >> 16, i >> 8 & 255, i & 255])).digest()
+                    for i in range(size // 32 + 1))[:size]
+
+
+def wait_until(condition, what, seconds=10.0):
+    """Returns the first true value of condition()."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f'waited {seconds} s for: {what}'
+        time.sleep(0.02)
+    return value
+
+
+def unescape(label):
+    return re.sub(r'_([0-9a-f]{2})', lambda m: chr(int(m[1], 16)), label)
+
+
+def label(name):
+    """A bus path element, escaped as sd_bus_path_encode() does."""
+    return ''.join(c if c.isascii() and (c.isalpha() or c.isdigit() and i > 0) else f'_{ord(c):02x}'
+                   for i, c in enumerate(name))
+
+
+class Failed(Exception):
+    """A client saw something else than it should have."""
+
+
+class BusError(Exception):
+    """A method call was answered by an error; the text is busctl's."""
+
+
+class Mesh(MeshHost):
+    """files: {'mesh.yaml': text, 'services/web.yaml': text, ...}, the policy."""
+
+    def __init__(self, files, **options):
+        self.scratch = tempfile.TemporaryDirectory(prefix='slicemesh-e2e-')
+        self.policy_directory = pathlib.Path(self.scratch.name, 'policy')
+        self.policy_directory.mkdir()
+        for name, text in files.items():
+            path = self.policy_directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        self.docroot = pathlib.Path(self.scratch.name, 'docroot')
+        self.docroot.mkdir()
+        for name in FILES:
+            (self.docroot / name).write_bytes(content(name))
+        os.chmod(self.scratch.name, 0o755)
+        super().__init__(BUILD, policy=self.policy_directory, **options)
+
+    def close(self):
+        super().close()
+        self.scratch.cleanup()
+
+    # The inside, from outside.
+
+    def path(self, path):
+        """Where a file of the container is found on the host."""
+        return pathlib.Path(f'/proc/{self.leader}/root{path}')
+
+    def write_policy(self, name, text):
+        path = self.path(f'/etc/slicemesh/{name}')
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def remove_policy(self, name):
+        self.path(f'/etc/slicemesh/{name}').unlink()
+
+    def listening(self, port):
+        suffix = f':{port:04X}'
+        for table in ('tcp', 'tcp6'):
+            for line in pathlib.Path(f'/proc/{self.leader}/net/{table}').read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[1].endswith(suffix) and fields[3] == '0A':
+                    return True
+        return False
+
+    def listening_at(self, address, port):
+        packed = ''.join(f'{int(b):02X}' for b in reversed(address.split('.')))
+        table = pathlib.Path(f'/proc/{self.leader}/net/tcp').read_text()
+        return re.search(rf'{packed}:{port:04X} 00000000:0000 0A', table)
+
+    def systemctl(self, *arguments):
+        return self.output('systemctl', *arguments)
+
+    def unit(self, name, *properties):
+        lines = self.systemctl('show', f'--property={",".join(properties)}', name).splitlines()
+        fields = dict(line.split('=', 1) for line in lines)
+        return [fields[p] for p in properties] if len(properties) > 1 else fields[properties[0]]
+
+    # Processes in slices.
+
+    def start(self, unit, *argv, slice_='server.slice', properties=()):
+        self.output('systemd-run', '--quiet', '--collect', f'--unit={unit}', f'--slice={slice_}',
+                    *(f'--property={p}' for p in properties), '--', *(a.replace('$', '$$') for a in map(str, argv)))
+
+    def stop(self, unit):
+        self.systemctl('stop', unit)
+
+    def start_python(self, name, address, port=8080, slice_='server.slice'):
+        self.start_server(name, address, port, slice_, PYTHON, HERE / 'servers/server.py')
+
+    def start_node(self, name, address, port=8080, slice_='server.slice'):
+        self.start_server(name, address, port, slice_, 'node', HERE / 'servers/server.js')
+
+    def start_server(self, name, address, port, slice_, *argv):
+        self.start(f'server-{name}', *argv, name, address, port, self.docroot, slice_=slice_)
+        wait_until(lambda: self.listening_at(address, port), f'server {name}')
+
+    def start_nginx(self, name, address, port=8080, slice_='server.slice'):
+        template = (HERE / 'servers/nginx.conf').read_text()
+        values = {'name': name, 'listen': f'{address}:{port}', 'docroot': str(self.docroot)}
+        self.path(f'/run/nginx-{name}.conf').write_text(re.sub(r'@(\w+)@', lambda m: values[m[1]], template))
+        self.start(f'server-{name}', 'nginx', '-c', f'/run/nginx-{name}.conf', slice_=slice_)
+        wait_until(lambda: self.listening_at(address, port), f'server {name}')
+
+    def kill_server(self, name):
+        self.systemctl('kill', '--signal=KILL', f'server-{name}.service')
+        wait_until(lambda: self.unit(f'server-{name}.service', 'ActiveState') in ('inactive', 'failed'), 'its end')
+
+    def run(self, *argv, slice_='shop.slice', check=True, **options):
+        """Runs a client to its end as a service of a slice; standard output, or Failed with everything."""
+        done = subprocess.run(self.service([str(a) for a in argv], slice_=slice_, directory='/tmp', **options),
+                              check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
+        if check and done.returncode != 0:
+            raise Failed(f'"{shlex.join(map(str, argv))}" exited with {done.returncode}:\n{done.stdout}{done.stderr}')
+        return done.stdout if check else done
+
+    def popen(self, *argv, slice_='shop.slice', **options):
+        return subprocess.Popen(self.service([str(a) for a in argv], slice_=slice_, directory='/tmp', **options),
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def curl(self, url, *options, **more):
+        return self.run('curl', '--silent', '--show-error', '--max-time', '20', *options, url, **more)
+
+    def spread(self, url, n, slice_='shop.slice'):
+        """{server: requests} of n requests, one after the other over one connection."""
+        return collections.Counter(self.curl(f'{url}/echo?[1-{n}]', slice_=slice_).split()[::2])
+
+    # The bus.
+
+    def busctl(self, *arguments, user=None):
+        as_user = ['setpriv', f'--reuid={user}', '--clear-groups', '--no-new-privs'] if user else []
+        done = subprocess.run(self.enter(*as_user, 'busctl', '--json=short', *map(str, arguments)), check=False,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise BusError(done.stderr.strip())
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def call(self, path, interface, method, signature='', *arguments, user=None):
+        answer = self.busctl('call', BUS_NAME, path, interface, method, *([signature] if signature else []),
+                             *arguments, user=user)
+        return answer['data'] if answer else []
+
+    def get(self, path, interface, *properties):
+        values = [self.busctl('get-property', BUS_NAME, path, interface, p)['data'] for p in properties]
+        return values if len(values) > 1 else values[0]
+
+    def reload(self):
+        """The list of errors: (file, line, column, service, key, message)."""
+        return self.call(BUS_PATH, MANAGER, 'Reload')[1]
+
+    def service_path(self, service):
+        return f'{BUS_PATH}/service/{label(service)}'
+
+    def slice_path(self, name):
+        return f'{BUS_PATH}/slice/{label(name)}'
+
+    def endpoint_path(self, service, address):
+        for _, _, paths in self.get(self.service_path(service), SERVICE, 'Subsets'):
+            for path in paths:
+                if self.get(path, ENDPOINT, 'Address') == address:
+                    return path
+        raise KeyError(address)
+
+    def problems(self):
+        return dict(self.get(BUS_PATH, MANAGER, 'Problems'))
+
+    # What the kernel holds.
+
+    def attached(self):
+        """[(cgroup, attach type)] of every BPF program on a cgroup in there."""
+        found, group = [], None
+        for line in self.output('bpftool', 'cgroup', 'tree', '/sys/fs/cgroup').splitlines()[1:]:
+            if line.startswith('/'):
+                group = line.strip().removeprefix('/sys/fs/cgroup')
+            elif match := re.match(r'\s+\d+\s+(\S+)', line):
+                found.append((group, match[1]))
+        return found
+
+    def memory(self, *units):
+        """Proportional set size of the units' processes, in KiB."""
+        total = 0
+        for unit in units:
+            group = self.unit(unit, 'ControlGroup')
+            for pid in self.path(f'/sys/fs/cgroup{group}/cgroup.procs').read_text().split():
+                rollup = self.output('cat', f'/proc/{pid}/smaps_rollup')
+                total += int(re.search(r'^Pss: +(\d+) kB', rollup, re.MULTILINE)[1])
+        return total
+
+
+@contextlib.contextmanager
+def running(process):
+    """A background client: killed if the test fails, else it must have ended by itself with status 0."""
+    try:
+        yield process
+    except BaseException:
+        process.kill()
+        process.communicate()
+        raise
+    output, errors = process.communicate(timeout=300)
+    if process.returncode != 0:
+        raise Failed(f'exit status {process.returncode}:\n{output}{errors}')
+    process.output = output
