@@ -72,8 +72,10 @@ def hashes():
 
 @pytest.fixture(scope='module')
 def mesh(request):
-    """The module's sandbox: a POLICY of its own, and SERVERS, (kind, name, address), started in it."""
+    """The module's sandbox: a POLICY of its own, SERVERS, (kind, name, address), and SLICES, started in it."""
     with mesh_module.Mesh(request.module.POLICY) as booted:
         for kind, name, address in getattr(request.module, 'SERVERS', []):
             getattr(booted, f'start_{kind}')(name, address)
+        for name in getattr(request.module, 'SLICES', ['shop.slice']):
+            booted.manage(name)
         yield booted

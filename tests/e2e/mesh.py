@@ -121,6 +121,11 @@ class Mesh(MeshHost):
 
     # Processes in slices.
 
+    def manage(self, name):
+        """Has the slice, and waits until it is managed: only what is started afterwards is governed for sure."""
+        self.systemctl('start', name)
+        wait_until(lambda: self.get(self.slice_path(name), SLICE, 'Attached'), f'{name} to be attached')
+
     def start(self, unit, *argv, slice_='server.slice', properties=()):
         self.output('systemd-run', '--quiet', '--collect', f'--unit={unit}', f'--slice={slice_}',
                     *(f'--property={p}' for p in properties), '--', *(a.replace('$', '$$') for a in map(str, argv)))
@@ -210,12 +215,12 @@ class Mesh(MeshHost):
     # What the kernel holds.
 
     def attached(self):
-        """[(cgroup, attach type)] of every BPF program on a cgroup in there."""
+        """[(cgroup, attach type)] of the BPF programs on cgroups in there; systemd's own are of other types."""
         found, group = [], None
         for line in self.output('bpftool', 'cgroup', 'tree', '/sys/fs/cgroup').splitlines()[1:]:
             if line.startswith('/'):
                 group = line.strip().removeprefix('/sys/fs/cgroup')
-            elif match := re.match(r'\s+\d+\s+(\S+)', line):
+            elif match := re.match(r'\s+\d+\s+(\S*(?:connect[46]|getpeername[46]?|sock_ops))\b', line):
                 found.append((group, match[1]))
         return found
 

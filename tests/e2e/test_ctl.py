@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""slicemeshctl against a running mesh."""
+import json
+import subprocess
+
+import pytest
+from mesh import ENDPOINT, wait_until
+
+POLICY = {
+    'mesh.yaml': 'slices: [shop.slice]\n',
+    'services/web.yaml': '''
+service: web
+address: 127.71.0.10:80
+subsets:
+  stable: {endpoints: ["127.0.1.1:8080", {address: "127.0.1.2:8080", weight: 2}]}
+  canary: {endpoints: ["127.0.1.2:8080"]}
+routes:
+  - {name: canary, match: {path: {prefix: /v2}}, to: canary}
+  - {name: rest, to: stable}
+''',
+}
+SERVERS = [('python', 'a', '127.0.1.1'), ('python', 'b', '127.0.1.2')]
+
+
+def ctl(mesh, *arguments, check=True):
+    return mesh.run('slicemeshctl', *arguments, slice_='system.slice', check=check)
+
+
+@pytest.mark.parametrize('arguments', [['status'], ['list'], ['show', 'web']])
+def test_json(mesh, arguments):
+    assert json.loads(ctl(mesh, *arguments, '--json'))
+
+
+def test_status(mesh):
+    assert 'running' in ctl(mesh, 'status')
+
+
+def test_list_and_show(mesh):
+    assert '127.71.0.10:80' in ctl(mesh, 'list')
+    text = ctl(mesh, 'show', 'web')
+    for word in ('127.0.1.1:8080', '127.0.1.2:8080', 'stable', 'canary', 'rest'):
+        assert word in text
+
+
+def test_set_weight_drain_enable(mesh):
+    ctl(mesh, 'set-weight', 'web', '127.0.1.1:8080', '4')
+    assert mesh.spread('http://127.71.0.10', 60) == {'a': 40, 'b': 20}
+    ctl(mesh, 'drain', 'web', '127.0.1.1:8080')
+    assert mesh.spread('http://127.71.0.10', 10) == {'b': 10}
+    ctl(mesh, 'enable', 'web', '127.0.1.1:8080')
+    ctl(mesh, 'set-weight', 'web', '127.0.1.1:8080', '1')
+    assert mesh.spread('http://127.71.0.10', 30) == {'a': 10, 'b': 20}
+
+
+def test_explain_says_what_happens(mesh):
+    text = ctl(mesh, 'explain', 'http://127.71.0.10/v2/x')
+    assert 'canary' in text and 'web.yaml:8' in text and '127.0.1.2:8080' in text and '127.0.1.1:8080' not in text
+    assert mesh.curl('http://127.71.0.10/v2', '--output', '/dev/null', '--dump-header', '-').count('X-Server: b') == 1
+
+
+def test_reload_and_check(mesh):
+    ctl(mesh, 'reload')
+    ctl(mesh, 'check')
+    mesh.write_policy('services/bad.yaml', 'service: bad\nendpoints: ["127.0.1.1:99999"]\nwait: 1\n')
+    for verb in ('check', 'reload'):
+        done = ctl(mesh, verb, check=False)
+        assert done.returncode != 0
+        assert 'bad.yaml:2:13' in done.stdout + done.stderr and 'bad.yaml:3:1' in done.stdout + done.stderr
+    mesh.remove_policy('services/bad.yaml')
+    ctl(mesh, 'reload')
+
+
+def test_monitor(mesh):
+    monitor = subprocess.Popen(mesh.enter('stdbuf', '-oL', 'slicemeshctl', 'monitor'), stdout=subprocess.PIPE, text=True)
+    try:
+        wait_until(lambda: 'slicemeshctl' in mesh.output('busctl', 'list', '--no-legend'), 'it to be connected')
+        path = mesh.endpoint_path('web', '127.0.1.1:8080')
+        mesh.call(path, ENDPOINT, 'SetWeight', 'ub', 7, 'false')
+        for line in monitor.stdout:
+            if '127.0.1.1:8080' in line and '7' in line:
+                break
+        else:
+            raise AssertionError('the change was not seen')
+        mesh.call(path, ENDPOINT, 'SetWeight', 'ub', 1, 'false')
+    finally:
+        monitor.kill()
+        monitor.communicate()
+
+
+def test_without_a_daemon(mesh):
+    """A sentence and a status, not a stack of bus errors."""
+    mesh.systemctl('stop', 'slicemeshd.service')
+    done = ctl(mesh, 'status', check=False)
+    mesh.systemctl('start', 'slicemeshd.service')
+    assert done.returncode not in (0, 255) and 'slicemeshd' in done.stdout + done.stderr

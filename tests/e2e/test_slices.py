@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Which processes are governed: those of managed slices, as these come and go, and nobody else."""
+import pytest
+from mesh import BUS_PATH, MANAGER, SERVICE, SLICE, Failed, wait_until
+
+POLICY = {
+    'mesh.yaml': 'slices: [shop.slice]\n',
+    'services/web.yaml': 'service: web\naddress: 127.71.0.10:80\nendpoints: ["127.0.1.1:8080"]\n',
+    'services/pay.yaml': '''
+service: pay
+address: 127.71.0.11:80
+callers: [pay.slice]
+endpoints: ["127.0.1.1:8080"]
+''',
+    'services/raw.yaml': '''
+service: raw
+address: 127.71.0.12:80
+protocol: tcp
+callers: [pay.slice]
+endpoints: ["127.0.1.1:8080"]
+''',
+    'services/real.yaml': '''
+service: real
+address: 127.0.5.5:8080
+callers: [shop.slice]
+endpoints: ["127.0.1.1:8080"]
+''',
+}
+SERVERS = [('python', 'a', '127.0.1.1'), ('python', 'real', '127.0.5.5')]
+
+WEB, PAY, RAW, REAL = 'http://127.71.0.10', 'http://127.71.0.11', 'http://127.71.0.12', 'http://127.0.5.5:8080'
+REFUSED = 7  # curl: could not connect
+
+
+def groups(mesh):
+    return {group for group, _ in mesh.attached()}
+
+
+def test_callers_are_managed_too(mesh):
+    """mesh.yaml names only shop.slice; pay.slice is a caller, and so it is managed."""
+    assert {name for name, _, _ in mesh.call(BUS_PATH, MANAGER, 'ListSlices')[0]} == {'shop.slice', 'pay.slice'}
+
+
+def test_hooks(mesh):
+    kinds = sorted(kind for group, kind in mesh.attached() if group == '/shop.slice')
+    assert len(kinds) == 5 and len(set(kinds)) == 5, kinds
+
+
+def test_unmanaged_slices_are_left_alone(mesh):
+    mesh.systemctl('start', 'other.slice')
+    assert groups(mesh) <= {'/shop.slice', '/pay.slice'}
+    assert mesh.run('curl', '-sS', WEB, slice_='other.slice', check=False).returncode == REFUSED
+    assert mesh.run('curl', '-sS', WEB, slice_='system.slice', check=False).returncode == REFUSED
+
+
+def test_other_addresses_are_left_alone(mesh):
+    before = mesh.get(mesh.slice_path('shop.slice'), SLICE, 'Connects', 'Captured')
+    assert mesh.curl('http://127.0.1.1:8080/echo?x') == 'a x\n'
+    assert mesh.run('curl', '-sS', 'http://127.71.0.99', check=False).returncode == REFUSED
+    assert mesh.get(mesh.slice_path('shop.slice'), SLICE, 'Connects', 'Captured') == [before[0] + 2, before[1]]
+
+
+def test_callers_are_restricted(mesh):
+    mesh.manage('pay.slice')
+    path = mesh.slice_path('shop.slice')
+    before = mesh.get(path, SLICE, 'Refused')
+    for url in (PAY, RAW):
+        assert mesh.run('curl', '-sS', f'{url}/echo?x', check=False).returncode == REFUSED
+        assert mesh.curl(f'{url}/echo?x', slice_='pay.slice') == 'a x\n'
+    assert mesh.get(path, SLICE, 'Refused') == before + 2
+    assert mesh.get(mesh.service_path('pay'), SERVICE, 'Reasons')['caller-refused'] >= 1
+
+
+def test_a_real_address_is_captured_for_its_callers_only(mesh):
+    """Others reach the server itself."""
+    assert mesh.curl(f'{REAL}/echo?x') == 'a x\n'
+    assert mesh.curl(f'{REAL}/echo?x', slice_='system.slice') == 'real x\n'
+
+
+def test_slices_within_the_slice(mesh):
+    assert mesh.curl(f'{WEB}/echo?x', slice_='shop-inner-most.slice') == 'a x\n'
+
+
+def test_a_slice_that_vanishes_and_returns(mesh):
+    path = mesh.slice_path('pay.slice')
+    mesh.manage('pay.slice')
+    old = mesh.get(path, SLICE, 'ControlGroupId')
+    mesh.systemctl('stop', 'pay.slice')
+    wait_until(lambda: not mesh.get(path, SLICE, 'Attached'), 'the slice to be gone')
+    assert '/pay.slice' not in groups(mesh)
+    mesh.manage('pay.slice')
+    assert mesh.get(path, SLICE, 'ControlGroupId') != old
+    assert mesh.curl(f'{PAY}/echo?x', slice_='pay.slice') == 'a x\n'
+    assert mesh.get(path, SLICE, 'Problem') == ''
+
+
+def test_a_slice_that_the_policy_gains_and_loses(mesh):
+    mesh.systemctl('start', 'late.slice')
+    assert mesh.run('curl', '-sS', WEB, slice_='late.slice', check=False).returncode == REFUSED
+    mesh.write_policy('mesh.yaml', 'slices: [shop.slice, late.slice]\n')
+    assert mesh.reload() == []
+    mesh.manage('late.slice')
+    assert mesh.curl(f'{WEB}/echo?x', slice_='late.slice') == 'a x\n'
+    mesh.write_policy('mesh.yaml', POLICY['mesh.yaml'])
+    assert mesh.reload() == []
+    assert '/late.slice' not in groups(mesh)
+    assert mesh.run('curl', '-sS', WEB, slice_='late.slice', check=False).returncode == REFUSED
+
+
+def test_another_network_namespace_is_left_alone(mesh):
+    """127.0.0.1 is not the relay's there; the connection fails as it would without a mesh, and is counted."""
+    path = mesh.slice_path('shop.slice')
+    before = mesh.get(path, SLICE, 'Foreign')
+    done = mesh.run('curl', '-sS', WEB, check=False, properties=['PrivateNetwork=yes'])
+    assert done.returncode == REFUSED
+    assert mesh.get(path, SLICE, 'Foreign') == before + 1
+
+
+def test_the_relay_knows_its_callers(mesh):
+    """A connection to its port that came through no managed slice is closed, and counted."""
+    before = mesh.get(BUS_PATH, MANAGER, 'Reasons').get('caller-unknown', 0)
+    with pytest.raises(Failed):
+        mesh.curl('http://127.0.0.1:7471/', slice_='system.slice')
+    assert mesh.get(BUS_PATH, MANAGER, 'Reasons')['caller-unknown'] == before + 1
