@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """usage: run-pytest.py FILE BUILD [OPTION...]
 
-Runs one file of pytest tests and tells meson about each of them in TAP, so that a skip is seen, with its reason.
+Runs one file of pytest tests and tells meson about each of them in TAP, so that a skip is seen.
 """
 import contextlib
 import os
@@ -40,8 +40,8 @@ def main(file, build, *options):
     print('TAP version 13')
     # pytest's own report goes where meson keeps it and shows it after a failure.
     with contextlib.redirect_stdout(sys.stderr):
-        status = pytest.main(['-p', 'no:cacheprovider', '--rootdir', str(pathlib.Path(file).parent), '--tb=short',
-                              '--durations=5', *options, file], plugins=[tap])
+        status = pytest.main(['-p', 'no:cacheprovider', '--rootdir', str(pathlib.Path(file).parent),
+                              '--tb=short', '--durations=5', *options, file], plugins=[tap])
     print(f'1..{tap.count}')
     # TAP tells what failed; a status of its own is for what kept pytest from running.
     return 0 if status in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and tap.count else 1

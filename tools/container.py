@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A throw-away system: real systemd as PID 1 on the host kernel, over a read-only overlay of /.
 
-Everything it needs is mounted on a tmpfs in a mount namespace of its own, so that nothing is left on disk or in the
-host's mount table whatever happens. A guard process owns all of it and watches a pipe from its creator: when that
-closes, be it by close(), an exception or kill -9, the guard takes the container down and removes its cgroups.
+Everything it needs is mounted on a tmpfs in a mount namespace of its own, so that nothing is left on disk or
+in the host's mount table whatever happens. A guard process owns all of it and watches a pipe from its
+creator: when that closes, be it by close(), an exception or kill -9, the guard takes the container down and
+removes its cgroups.
 
 `python3 container.py --guard JSON` is that guard; nobody else should call it.
 """
@@ -62,7 +63,7 @@ class Container:
     """A booted system. Use as a context manager, or call close().
 
     prepare  shell commands run before boot, with $DESTDIR being the new root
-    visible  paths that must be seen inside under the same name, even if they are on other file systems than /
+    visible  paths that must be seen inside under the same name, even if they are on other file systems
     cgroup   'unified', or 'hybrid' for what a host with both hierarchies looks like
     """
 
@@ -145,13 +146,14 @@ class Guard:
 
     def strip(self):
         """Leaves a bare system, whatever the host has enabled, mounted or installed of slicemesh."""
-        stale = ['etc/systemd/system/*.wants', 'etc/systemd/system/*.requires', 'etc/rc?.d', 'var/log/journal/*',
-                 'etc/slicemesh', 'var/lib/slicemesh', 'etc/nginx/sites-enabled/*']
+        stale = ['etc/systemd/system/*.wants', 'etc/systemd/system/*.requires', 'etc/rc?.d',
+                 'var/log/journal/*', 'etc/slicemesh', 'var/lib/slicemesh', 'etc/nginx/sites-enabled/*']
         for pattern in stale:
             for path in self.root.glob(pattern):
                 subprocess.run(['rm', '-rf', path], check=True)
         # tmp.conf would empty /tmp, where the checkout may be.
-        for path in ('etc/systemd/system/timers.target', 'etc/tmpfiles.d/tmp.conf', 'etc/systemd/system/tmp.mount'):
+        for path in ('etc/systemd/system/timers.target', 'etc/tmpfiles.d/tmp.conf',
+                     'etc/systemd/system/tmp.mount'):
             (self.root / path).unlink(missing_ok=True)
             (self.root / path).symlink_to('/dev/null')
         (self.root / 'var/log/journal').mkdir(parents=True, exist_ok=True)
@@ -162,8 +164,9 @@ class Guard:
     def prepare(self):
         environment = {**os.environ, 'DESTDIR': str(self.root)}
         for command in self.config['prepare']:
-            done = subprocess.run(['sh', '-ec', command], check=False, env=environment, stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            done = subprocess.run(['sh', '-ec', command], check=False, env=environment,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True)
             if done.returncode != 0:
                 raise ContainerError(f'"{command.strip()}" failed:\n{done.stdout}')
 
@@ -184,7 +187,8 @@ class Guard:
                      '--hostname=sandbox', '--boot', '--register=no', '--keep-unit', '--link-journal=no',
                      '--resolv-conf=off', '--timezone=off', '--console=pipe', '--notify-ready=yes',
                      '--private-network', '--capability=all', '--system-call-filter=bpf perf_event_open',
-                     '--bind=/run/bpf:/sys/fs/bpf', 'systemd.unit=multi-user.target', 'systemd.log_target=journal']
+                     '--bind=/run/bpf:/sys/fs/bpf', 'systemd.unit=multi-user.target',
+                     'systemd.log_target=journal']
         with open('/run/console', 'wb') as console:
             self.nspawn = subprocess.Popen(arguments, env=environment, preexec_fn=self.become_member,
                                            stdin=subprocess.DEVNULL, stdout=console, stderr=console)

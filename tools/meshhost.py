@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A container in which slicemesh is installed and running: what tools/sandbox, tools/demo and tests/e2e boot."""
+"""A container in which slicemesh is installed and running: what the sandbox, the demo and tests/e2e boot."""
 import fcntl
 import os
 import pathlib
@@ -10,7 +10,7 @@ import sys
 from container import Container, ContainerError
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
-UNITS = ('slicemeshd.service', 'slicemesh-relay.service', 'slicemesh-relay.socket')
+UNITS = ('--unit=slicemeshd.service', '--unit=slicemesh-relay.service', '--unit=slicemesh-relay.socket')
 PASSED_ON = ('PATH', 'HOME', 'USER', 'TERM', 'COLORTERM', 'NO_COLOR', 'LANG', 'LANGUAGE', 'CI')
 
 # As the maintainer scripts of a package would.
@@ -34,9 +34,10 @@ def build(directory):
         try:
             if not (directory / 'build.ninja').exists():
                 subprocess.run(['meson', 'setup', directory, REPOSITORY], check=True, stdout=log)
-            todo = subprocess.run(['ninja', '-n', '-C', directory], check=True, capture_output=True, text=True).stdout
+            ninja = ['ninja', '--quiet', '-C', directory]
+            todo = subprocess.run([*ninja, '-n'], check=True, capture_output=True, text=True).stdout
             if 'no work to do' not in todo:
-                subprocess.run(['ninja', '--quiet', '-C', directory], check=True, stdout=log)
+                subprocess.run(ninja, check=True, stdout=log)
         except subprocess.CalledProcessError as error:
             raise ContainerError(f'"{shlex.join(map(str, error.cmd))}" failed') from error
 
@@ -50,7 +51,8 @@ class MeshHost(Container):
         steps = [f'meson install -C {destination} --quiet --no-rebuild --destdir "$DESTDIR"', AFTER_INSTALL]
         visible = [REPOSITORY, build_directory, os.getcwd()]
         if policy:
-            steps.append(f'rm -rf "$DESTDIR/etc/slicemesh"; cp -rT {shlex.quote(str(policy))} "$DESTDIR/etc/slicemesh"')
+            steps.append('rm -rf "$DESTDIR/etc/slicemesh"; '
+                         f'cp -rT {shlex.quote(str(policy))} "$DESTDIR/etc/slicemesh"')
             visible.append(policy)
         super().__init__(prepare=[*steps, *prepare], visible=visible, cgroup=cgroup)
         self.daemon = daemon
@@ -61,7 +63,7 @@ class MeshHost(Container):
             started = subprocess.run(self.enter('systemctl', 'start', 'slicemeshd.service'), check=False,
                                      stdin=subprocess.DEVNULL, capture_output=True, text=True)
             if started.returncode != 0:
-                text = started.stderr + self.journal('-o', 'short-monotonic', *(f'--unit={u}' for u in UNITS))
+                text = started.stderr + self.journal('--output=short-monotonic', *UNITS)
                 self.close()
                 raise ContainerError(f'slicemeshd.service did not start\n{text}')
         return self
@@ -75,18 +77,20 @@ class MeshHost(Container):
         done = subprocess.run(self.enter(*argv), check=False, stdin=subprocess.DEVNULL, capture_output=True,
                               text=True)
         if done.returncode != 0:
-            raise RuntimeError(f'"{shlex.join(argv)}" exited with {done.returncode}:\n{done.stdout}{done.stderr}')
+            raise RuntimeError(f'"{shlex.join(argv)}" exited with {done.returncode}:\n'
+                               f'{done.stdout}{done.stderr}')
         return done.stdout
 
-    def service(self, argv, *, slice_='system.slice', directory='/', environment=(), terminal=False, properties=()):
-        """The command line that runs `argv` as a transient service with its caller's standard streams. Its exit
-        status is that of `argv`, 128 + N if signal N killed it: a shell sees to that, for systemd-run makes one
-        value of most signals and takes SIGTERM for success."""
+    def service(self, argv, *, slice_='system.slice', directory='/', environment=(), terminal=False,
+                properties=()):
+        """The command line that runs `argv` as a transient service with its caller's standard streams. Its
+        exit status is that of `argv`, 128 + N if signal N killed it: a shell sees to that, for systemd-run
+        makes one value of most signals and takes SIGTERM for success."""
         options = [f'--property={p}' for p in properties] + [f'--setenv={e}' for e in environment]
         argv = [a.replace('$', '$$') for a in argv]  # or systemd would put variables of its own there
         return self.enter(
-            'systemd-run', '--quiet', '--wait', '--collect', '--pty' if terminal else '--pipe', '--service-type=exec',
-            f'--slice={slice_}', f'--working-directory={directory}', *options, '--',
+            'systemd-run', '--quiet', '--wait', '--collect', '--pty' if terminal else '--pipe',
+            '--service-type=exec', f'--slice={slice_}', f'--working-directory={directory}', *options, '--',
             'sh', '-c', '"$$@"; exit $$?', 'sh', *argv)
 
 

@@ -13,7 +13,8 @@ FORBIDDEN = {
 
 
 def needed(binary):
-    text = subprocess.run(['readelf', '--dynamic', binary], check=True, capture_output=True, text=True).stdout
+    text = subprocess.run(['readelf', '--dynamic', binary], check=True, capture_output=True,
+                          text=True).stdout
     return re.findall(r'\(NEEDED\).*\[(.*)\]', text)
 
 

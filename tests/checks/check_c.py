@@ -40,9 +40,11 @@ def function_length(files):
             continue
         for f in functions_of(file):
             if f.length > FUNCTION_MOST:
-                yield Finding(file.path, f.line, f'{f.name}() has {f.length} lines; {FUNCTION_MOST} is the end')
+                yield Finding(file.path, f.line,
+                              f'{f.name}() has {f.length} lines; {FUNCTION_MOST} is the end')
             elif f.length > FUNCTION_AIM and f'{file.path}:{f.name}' not in EXCEPTIONS:
-                yield Finding(file.path, f.line, f'{f.name}() has {f.length} lines, {FUNCTION_AIM} are allowed; '
+                yield Finding(file.path, f.line,
+                              f'{f.name}() has {f.length} lines, {FUNCTION_AIM} are allowed; '
                               'split it, or say in tests/checks/exceptions.txt why not')
 
 
@@ -67,7 +69,8 @@ def file_length(files):
        bad=[{'src/a/a.h': 'int f(void);\n'}, {'src/a/a.h': '#ifndef A_H\n#define A_H\n#endif\n'}])
 def pragma_once(files):
     for file in files:
-        if file.path.endswith('.h') and not file.is_table and not re.search(r'^#pragma once$', file.text, re.MULTILINE):
+        if file.path.endswith('.h') and not file.is_table and not re.search(r'^#pragma once$', file.text,
+                                                                            re.MULTILINE):
             yield Finding(file.path, 1, 'a header without #pragma once')
 
 
@@ -87,7 +90,8 @@ def no_descriptor(files):
 
 @check('log',
        good={'src/a/a.c': 'log_error("x");\n/* not perror() */\n', 'src/ctl/c.c': 'fprintf(stderr, "x");\n',
-             'src/basic/log.c': 'write(STDERR_FILENO, l, n);\n', 'src/a/test-a.c': 'fprintf(stderr, "x");\n'},
+             'src/basic/log.c': 'write(STDERR_FILENO, l, n);\n',
+             'src/a/test-a.c': 'fprintf(stderr, "x");\n'},
        bad=[{'src/a/a.c': 'fprintf(stderr, "x");\n'}, {'src/a/a.c': '        perror("x");\n'},
             {'src/a/a.c': 'dprintf(STDERR_FILENO, "x");\n'}])
 def log(files):
@@ -103,11 +107,13 @@ def log(files):
 def pure_folders_do_not_log(files):
     for file in files:
         if file.is_c and file.folder in ('src/policy', 'src/engine') and not file.is_test:
-            yield from find_lines(file, r'\blog_\w+\s*\(', 'this folder returns errors, it does not log', code_of(file))
+            yield from find_lines(file, r'\blog_\w+\s*\(', 'this folder returns errors, it does not log',
+                                  code_of(file))
 
 
 @check('comments',
-       good={'src/a/a.c': '/* fine */\nconst char *u = "http://x";\n'}, bad=[{'src/a/a.c': 'int a; // not\n'}])
+       good={'src/a/a.c': '/* fine */\nconst char *u = "http://x";\n'},
+       bad=[{'src/a/a.c': 'int a; // not\n'}])
 def comments(files):
     for file in files:
         if not file.is_c:

@@ -59,10 +59,14 @@ def own_folder(file, header):
              'src/daemon/daemon-bpf-x.c': '#include <bpf/libbpf.h>\n#include "daemon-bpf.h"\n',
              'src/policy/p.c': '#include <yaml.h>\n#include "../engine/engine-x.h"\n',
              'src/daemon/test-daemon-x.c': '#include <cmocka.h>\n#include "daemon-x.h"\n'},
-       bad=[{'src/relay/r.c': '#include "../policy/policy.h"\n'}, {'src/relay/r.c': '#include <bpf/bpf.h>\n'},
-            {'src/daemon/daemon-main.c': '#include <bpf/libbpf.h>\n'}, {'src/engine/e.h': '#include <stdio.h>\n'},
-            {'src/policy/p.c': '#include <systemd/sd-bus.h>\n'}, {'src/basic/b.c': '#include "../abi/abi-x.h"\n'},
-            {'src/abi/a.h': '#include <linux/bpf.h>\n'}, {'bpf/x.bpf.c': '#include "../src/policy/policy.h"\n'}])
+       bad=[{'src/relay/r.c': '#include "../policy/policy.h"\n'},
+            {'src/relay/r.c': '#include <bpf/bpf.h>\n'},
+            {'src/daemon/daemon-main.c': '#include <bpf/libbpf.h>\n'},
+            {'src/engine/e.h': '#include <stdio.h>\n'},
+            {'src/policy/p.c': '#include <systemd/sd-bus.h>\n'},
+            {'src/basic/b.c': '#include "../abi/abi-x.h"\n'},
+            {'src/abi/a.h': '#include <linux/bpf.h>\n'},
+            {'bpf/x.bpf.c': '#include "../src/policy/policy.h"\n'}])
 def include_rules(files):
     for file in files:
         if not file.is_c or file.folder not in FOLDERS or file.path == ENGINE_DOOR:

@@ -13,7 +13,8 @@ def is_code(file):
 
 
 @check('spdx',
-       good={'src/a/a.c': f'/* SPDX-License-Identifier: {LGPL} */\n', 'bpf/b.c': f'/* SPDX-License-Identifier: {GPL} */\n',
+       good={'src/a/a.c': f'/* SPDX-License-Identifier: {LGPL} */\n',
+             'bpf/b.c': f'/* SPDX-License-Identifier: {GPL} */\n',
              'tools/t': f'#!/bin/sh\n# SPDX-License-Identifier: {LGPL}\n', 'docs/x.md': 'text\n'},
        bad=[{'src/a/a.c': 'int a;\n'}, {'bpf/b.c': f'/* SPDX-License-Identifier: {LGPL} */\n'},
             {'src/a/a.h': f'\n/* SPDX-License-Identifier: {LGPL} */\n'}, {'tools/t': '#!/bin/sh\ntrue\n'}])
@@ -23,7 +24,8 @@ def spdx(files):
         number = 1 if file.text.startswith('#!') else 0
         line = file.lines[number] if len(file.lines) > number else ''
         if line.strip('/*#;- ') != f'SPDX-License-Identifier: {licence}':
-            yield Finding(file.path, number + 1, f'expected the line "SPDX-License-Identifier: {licence}" here')
+            yield Finding(file.path, number + 1,
+                          f'expected the line "SPDX-License-Identifier: {licence}" here')
 
 
 def is_table_row(file, line):
@@ -45,7 +47,8 @@ def width(files):
 
 @check('whitespace',
        good={'a.c': 'int a;\n\n        int b;\n', 'Makefile': '\ttrue\n', 'po/x.po': 'a\n'},
-       bad=[{'a.c': 'int a; \n'}, {'a.md': 'text'}, {'a.h': '\tint a;\n'}, {'a.yaml': 'a: 1\r\n'}, {'a.c': 'a;\n\n'}])
+       bad=[{'a.c': 'int a; \n'}, {'a.md': 'text'}, {'a.h': '\tint a;\n'}, {'a.yaml': 'a: 1\r\n'},
+            {'a.c': 'a;\n\n'}])
 def whitespace(files):
     for file in files:
         if not file.text:

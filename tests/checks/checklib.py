@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the style checks have in common: the files of the tree, C without comments, the registry of checks."""
+"""What the style checks have in common: the tree's files, C without comments, the registry of checks."""
 import dataclasses
 import pathlib
 import re
@@ -63,8 +63,8 @@ class Finding:
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """find(files) yields findings. good and bad are trees, {path: text}: the check must find nothing in `good`
-    and exactly one thing in each of `bad`, otherwise it is the check that is broken."""
+    """find(files) yields findings. good and bad are trees, {path: text}: the check must find nothing in
+    `good` and exactly one thing in each of `bad`, otherwise it is the check that is broken."""
     name: str
     find: object
     good: dict
@@ -84,8 +84,8 @@ def sample(tree):
 
 def tree_files(top):
     """Every text file that is in git or would be added to it."""
-    listed = subprocess.run(['git', '-C', top, 'ls-files', '-z', '--cached', '--others', '--exclude-standard'],
-                            check=True, capture_output=True, text=True).stdout.split('\0')
+    command = ['git', '-C', top, 'ls-files', '-z', '--cached', '--others', '--exclude-standard']
+    listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split('\0')
     files = []
     for path in sorted(filter(None, set(listed))):
         full = pathlib.Path(top, path)
@@ -123,7 +123,8 @@ class Function:
 
 def functions_of(file):
     """Function definitions: bodies at brace depth 0 that follow a parameter list."""
-    code = re.sub(r'^[ \t]*#(?:.*\\\n)*.*$', lambda m: re.sub(r'[^\n]', ' ', m[0]), code_of(file), flags=re.MULTILINE)
+    code = re.sub(r'^[ \t]*#(?:.*\\\n)*.*$', lambda m: re.sub(r'[^\n]', ' ', m[0]), code_of(file),
+                  flags=re.MULTILINE)
     depth, start, head = 0, 0, 0
     for match in re.finditer(r'[{};]', code):
         position = match.start()
@@ -136,7 +137,8 @@ def functions_of(file):
             if depth == 0:
                 name = re.search(r'(\w+)\s*\(', code[head:start])
                 if name and code[head:start].rstrip().endswith(')') and '=' not in code[head:start]:
-                    yield Function(name[1], code.count('\n', 0, start) + 1, code.count('\n', start, position) - 1)
+                    yield Function(name[1], code.count('\n', 0, start) + 1,
+                                   code.count('\n', start, position) - 1)
                 head = position + 1
         elif depth == 0:
             head = position + 1

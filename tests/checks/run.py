@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """usage: run.py TOP CHECK
 
-Runs one check over the tree at TOP, after it has judged its own samples rightly. `run.py --list` names them all.
+Runs one check over the tree at TOP, after it has judged its own samples rightly. `run.py --list` names all.
 """
 import sys
 

@@ -27,9 +27,11 @@ def build(source, target, *command, **environment):
 @pytest.fixture(scope='session')
 def programs():
     """{name: command line} of the clients that do rounds, see clients/client.py."""
-    build(CLIENTS / 'client.go', PROGRAMS / 'client', 'go', 'build', '-o', PROGRAMS / 'client', CLIENTS / 'client.go',
+    build(CLIENTS / 'client.go', PROGRAMS / 'client',
+          'go', 'build', '-o', PROGRAMS / 'client', CLIENTS / 'client.go',
           GOFLAGS='-mod=mod', GOPROXY='off', CGO_ENABLED='0', GOCACHE=str(PROGRAMS / 'go-cache'))
-    build(CLIENTS / 'Client.java', PROGRAMS / 'Client.class', 'javac', '-d', PROGRAMS, CLIENTS / 'Client.java')
+    build(CLIENTS / 'Client.java', PROGRAMS / 'Client.class',
+          'javac', '-d', PROGRAMS, CLIENTS / 'Client.java')
     java = ['java', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-cp', PROGRAMS, 'Client']
     python = [mesh_module.PYTHON, '-B', CLIENTS / 'client.py']
     return {
@@ -53,7 +55,8 @@ def kernel_warnings():
     """{warning: how often}, without its time."""
     lines = subprocess.run(['dmesg', '--notime', '--level=emerg,alert,crit,err,warn'], check=False,
                            capture_output=True, text=True).stdout.splitlines()
-    return collections.Counter(line for line in lines if any(w in line for w in ('WARNING', 'BUG', 'Oops', 'RIP')))
+    return collections.Counter(line for line in lines
+                               if any(w in line for w in ('WARNING', 'BUG', 'Oops', 'RIP')))
 
 
 @pytest.fixture(scope='session', autouse=True)
@@ -67,12 +70,13 @@ def no_kernel_warning():
 @pytest.fixture(scope='session')
 def hashes():
     """What the clients' last argument says: "F=SHA-256,..." """
-    return ','.join(f'{name}={hashlib.sha256(mesh_module.content(name)).hexdigest()}' for name in mesh_module.FILES)
+    return ','.join(f'{name}={hashlib.sha256(mesh_module.content(name)).hexdigest()}'
+                    for name in mesh_module.FILES)
 
 
 @pytest.fixture(scope='module')
 def mesh(request):
-    """The module's sandbox: a POLICY of its own, SERVERS, (kind, name, address), and SLICES, started in it."""
+    """The module's sandbox: its POLICY; its SERVERS, (kind, name, address), and SLICES started in it."""
     with mesh_module.Mesh(request.module.POLICY) as booted:
         for kind, name, address in getattr(request.module, 'SERVERS', []):
             getattr(booted, f'start_{kind}')(name, address)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The system under test, as the tests see it: a MeshHost with servers, clients, a policy to edit, and its bus."""
+"""The system under test, as the tests see it: a MeshHost with servers, clients, a policy and its bus."""
 import collections
 import contextlib
 import hashlib
@@ -122,13 +122,14 @@ class Mesh(MeshHost):
     # Processes in slices.
 
     def manage(self, name):
-        """Has the slice, and waits until it is managed: only what is started afterwards is governed for sure."""
+        """Starts the slice and waits until it is managed: what begins afterwards is governed for sure."""
         self.systemctl('start', name)
         wait_until(lambda: self.get(self.slice_path(name), SLICE, 'Attached'), f'{name} to be attached')
 
     def start(self, unit, *argv, slice_='server.slice', properties=()):
         self.output('systemd-run', '--quiet', '--collect', f'--unit={unit}', f'--slice={slice_}',
-                    *(f'--property={p}' for p in properties), '--', *(a.replace('$', '$$') for a in map(str, argv)))
+                    *(f'--property={p}' for p in properties), '--',
+                    *(a.replace('$', '$$') for a in map(str, argv)))
 
     def stop(self, unit):
         self.systemctl('stop', unit)
@@ -152,19 +153,23 @@ class Mesh(MeshHost):
 
     def kill_server(self, name):
         self.systemctl('kill', '--signal=KILL', f'server-{name}.service')
-        wait_until(lambda: self.unit(f'server-{name}.service', 'ActiveState') in ('inactive', 'failed'), 'its end')
+        wait_until(lambda: self.unit(f'server-{name}.service', 'ActiveState') in ('inactive', 'failed'),
+                   'its end')
 
     def run(self, *argv, slice_='shop.slice', check=True, **options):
         """Runs a client to its end as a service of a slice; standard output, or Failed with everything."""
-        done = subprocess.run(self.service([str(a) for a in argv], slice_=slice_, directory='/tmp', **options),
-                              check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
+        command = self.service([str(a) for a in argv], slice_=slice_, directory='/tmp', **options)
+        done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=300)
         if check and done.returncode != 0:
-            raise Failed(f'"{shlex.join(map(str, argv))}" exited with {done.returncode}:\n{done.stdout}{done.stderr}')
+            raise Failed(f'"{shlex.join(map(str, argv))}" exited with {done.returncode}:\n'
+                         f'{done.stdout}{done.stderr}')
         return done.stdout if check else done
 
     def popen(self, *argv, slice_='shop.slice', **options):
-        return subprocess.Popen(self.service([str(a) for a in argv], slice_=slice_, directory='/tmp', **options),
-                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        command = self.service([str(a) for a in argv], slice_=slice_, directory='/tmp', **options)
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True)
 
     def curl(self, url, *options, **more):
         return self.run('curl', '--silent', '--show-error', '--max-time', '20', *options, url, **more)
@@ -177,8 +182,8 @@ class Mesh(MeshHost):
 
     def busctl(self, *arguments, user=None):
         as_user = ['setpriv', f'--reuid={user}', '--clear-groups', '--no-new-privs'] if user else []
-        done = subprocess.run(self.enter(*as_user, 'busctl', '--json=short', *map(str, arguments)), check=False,
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        done = subprocess.run(self.enter(*as_user, 'busctl', '--json=short', *map(str, arguments)),
+                              check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         if done.returncode != 0:
             raise BusError(done.stderr.strip())
         return json.loads(done.stdout) if done.stdout.strip() else None
@@ -215,7 +220,7 @@ class Mesh(MeshHost):
     # What the kernel holds.
 
     def attached(self):
-        """[(cgroup, attach type)] of the BPF programs on cgroups in there; systemd's own are of other types."""
+        """[(cgroup, attach type)] of BPF programs in there; those of systemd itself are of other types."""
         found, group = [], None
         for line in self.output('bpftool', 'cgroup', 'tree', '/sys/fs/cgroup').splitlines()[1:]:
             if line.startswith('/'):

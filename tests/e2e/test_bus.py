@@ -28,7 +28,8 @@ def surface(interface):
             emits = {a.get('name'): a.get('value') for a in member.iter('annotation')}.get(EMITS, 'true')
             found.add(('property', member.get('name'), member.get('type'), member.get('access'), emits))
         elif member.tag in ('method', 'signal'):
-            arguments = tuple((a.get('name'), a.get('type'), a.get('direction', 'in' if member.tag == 'method' else 'out'))
+            arguments = tuple((a.get('name'), a.get('type'),
+                               a.get('direction', 'in' if member.tag == 'method' else 'out'))
                               for a in member.iter('arg'))
             found.add((member.tag, member.get('name'), arguments))
     return found
@@ -62,21 +63,24 @@ def managed_objects(mesh):
 
 def test_object_manager(mesh, endpoint):
     objects = managed_objects(mesh)
-    assert {mesh.service_path('web'), mesh.service_path('odd-name.x'), mesh.slice_path('shop.slice'), endpoint} <= set(objects)
+    assert {mesh.service_path('web'), mesh.service_path('odd-name.x'), mesh.slice_path('shop.slice'),
+            endpoint} <= set(objects)
     assert objects[endpoint][ENDPOINT]['Weight']['data'] == 1
     for path, found in objects.items():
         assert any(i.startswith(BUS_NAME) for i in found), path
 
 
 def test_tree_is_what_the_object_manager_says(mesh):
-    tree = {line for line in mesh.output('busctl', 'tree', '--list', BUS_NAME).split() if line.count('/') > 3}
+    tree = {line for line in mesh.output('busctl', 'tree', '--list', BUS_NAME).split()
+            if line.count('/') > 3}
     assert set(managed_objects(mesh)) - {BUS_PATH} <= tree
 
 
 def test_lists(mesh):
     services = {s[0]: s for s in mesh.call(BUS_PATH, MANAGER, 'ListServices')[0]}
     assert services['web'] == ['web', 'http', '127.71.0.10:80', 'active', mesh.service_path('web')]
-    assert mesh.call(BUS_PATH, MANAGER, 'ListSlices')[0] == [['shop.slice', True, mesh.slice_path('shop.slice')]]
+    slices = mesh.call(BUS_PATH, MANAGER, 'ListSlices')[0]
+    assert slices == [['shop.slice', True, mesh.slice_path('shop.slice')]]
     assert mesh.call(BUS_PATH, MANAGER, 'GetService', 's', 'web') == [mesh.service_path('web')]
 
 
@@ -92,12 +96,13 @@ def test_unknown_names_are_errors(mesh):
 
 
 def test_counters(mesh, endpoint):
-    before = mesh.get(mesh.service_path('web'), SERVICE, 'Requests', 'Connections')
+    service = mesh.service_path('web')
+    before = mesh.get(service, SERVICE, 'Requests', 'Connections')
     state = mesh.get(endpoint, ENDPOINT, 'Requests')
     assert mesh.spread('http://127.71.0.10', 30) == {'a': 10, 'b': 20}
-    assert mesh.get(mesh.service_path('web'), SERVICE, 'Requests', 'Connections') == [before[0] + 30, before[1] + 1]
+    assert mesh.get(service, SERVICE, 'Requests', 'Connections') == [before[0] + 30, before[1] + 1]
     assert mesh.get(endpoint, ENDPOINT, 'Requests') == state + 10
-    assert mesh.get(mesh.service_path('web'), SERVICE, 'Responses')['2xx'] >= 30
+    assert mesh.get(service, SERVICE, 'Responses')['2xx'] >= 30
 
 
 def test_explain(mesh):

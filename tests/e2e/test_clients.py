@@ -62,13 +62,15 @@ def test_rounds(mesh, programs, hashes, client):
 @pytest.mark.parametrize('url', [STATIC, RAW])
 @pytest.mark.parametrize('file', FILES)
 def test_curl(mesh, url, file):
-    done = mesh.run('sh', '-c', f'for i in 1 2 3; do curl --fail -sS --max-time 20 {url}/file/{file} | sha256sum; done')
+    done = mesh.run('sh', '-c',
+                    f'for i in 1 2 3; do curl --fail -sS --max-time 20 {url}/file/{file} | sha256sum; done')
     assert done.split()[::2] == [hashlib.sha256(content(file)).hexdigest()] * 3
 
 
 @pytest.mark.parametrize('url', [STATIC, RAW])
 def test_wget(mesh, url):
-    done = mesh.run('sh', '-c', f'for i in 1 2 3; do wget -qO- --tries=1 --timeout=20 {url}/file/page | sha256sum; done')
+    done = mesh.run('sh', '-c',
+                    f'for i in 1 2 3; do wget -qO- --tries=1 --timeout=20 {url}/file/page | sha256sum; done')
     assert done.split()[::2] == [hashlib.sha256(content('page')).hexdigest()] * 3
 
 
@@ -85,7 +87,8 @@ def test_wrk(mesh):
 def test_upload_with_expect(mesh):
     """curl waits for 100 Continue before it sends the body."""
     size = 2_000_000
-    script = f'head -c {size} /dev/zero | curl -sS --fail -H "Expect: 100-continue" --data-binary @- {WEB}/sum'
+    request = f'curl -sS --fail -H "Expect: 100-continue" --data-binary @- {WEB}/sum'
+    script = f'head -c {size} /dev/zero | {request}'
     assert mesh.run('sh', '-c', script) == hashlib.sha256(bytes(size)).hexdigest()
 
 
@@ -109,6 +112,8 @@ def test_getpeername(mesh):
                'for port in (10, 11, 12):\n'
                '    s = socket.create_connection((f"127.71.0.{port}", 80))\n'
                '    print(*s.getpeername())\n'
-               's = socket.socket(socket.AF_INET6); s.connect(("::ffff:127.71.0.10", 80)); print(*s.getpeername()[:2])\n')
+               's = socket.socket(socket.AF_INET6)\n'
+               's.connect(("::ffff:127.71.0.10", 80))\n'
+               'print(*s.getpeername()[:2])\n')
     assert mesh.run('/usr/bin/python3', '-c', program).splitlines() == [
         '127.71.0.10 80', '127.71.0.11 80', '127.71.0.12 80', '::ffff:127.71.0.10 80']

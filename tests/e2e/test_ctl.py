@@ -54,8 +54,9 @@ def test_set_weight_drain_enable(mesh):
 
 def test_explain_says_what_happens(mesh):
     text = ctl(mesh, 'explain', 'http://127.71.0.10/v2/x')
-    assert 'canary' in text and 'web.yaml:8' in text and '127.0.1.2:8080' in text and '127.0.1.1:8080' not in text
-    assert mesh.curl('http://127.71.0.10/v2', '--output', '/dev/null', '--dump-header', '-').count('X-Server: b') == 1
+    assert all(word in text for word in ('canary', 'web.yaml:8', '127.0.1.2:8080'))
+    assert '127.0.1.1:8080' not in text
+    assert 'X-Server: b' in mesh.curl('http://127.71.0.10/v2', '--output', '/dev/null', '--dump-header', '-')
 
 
 def test_reload_and_check(mesh):
@@ -71,9 +72,11 @@ def test_reload_and_check(mesh):
 
 
 def test_monitor(mesh):
-    monitor = subprocess.Popen(mesh.enter('stdbuf', '-oL', 'slicemeshctl', 'monitor'), stdout=subprocess.PIPE, text=True)
+    monitor = subprocess.Popen(mesh.enter('stdbuf', '-oL', 'slicemeshctl', 'monitor'),
+                               stdout=subprocess.PIPE, text=True)
     try:
-        wait_until(lambda: 'slicemeshctl' in mesh.output('busctl', 'list', '--no-legend'), 'it to be connected')
+        wait_until(lambda: 'slicemeshctl' in mesh.output('busctl', 'list', '--no-legend'),
+                   'it to be connected')
         path = mesh.endpoint_path('web', '127.0.1.1:8080')
         mesh.call(path, ENDPOINT, 'SetWeight', 'ub', 7, 'false')
         for line in monitor.stdout:

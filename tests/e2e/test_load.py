@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Many requests at once: none is lost, none gets another one's answer, whatever happens to the mesh meanwhile."""
+"""Many requests at once: none is lost, none gets another one's answer, whatever happens meanwhile."""
 import json
 
 import pytest
@@ -35,7 +35,7 @@ class Load:
 
     def step(self, n=2000):
         aim = requests(self.mesh) + n
-        wait_until(lambda: requests(self.mesh) >= aim or self.process.poll() is not None, 'requests', seconds=60)
+        wait_until(lambda: requests(self.mesh) >= aim or self.process.poll() is not None, 'requests', 60)
         assert self.process.poll() is None, 'the load has ended before what it was to see'
 
     def result(self):
@@ -58,7 +58,7 @@ def test_nothing_is_lost_or_mixed_up(mesh, under_load):
     assert result['failed'] == 0, result
     assert result['servers'] == {'a': REQUESTS // 4, 'b': REQUESTS // 2, 'c': REQUESTS // 4}
     assert requests(mesh) - before == REQUESTS
-    wait_until(lambda: mesh.get(mesh.service_path('web'), SERVICE, 'ActiveRequests') == 0, 'all of them to be over')
+    wait_until(lambda: mesh.get(mesh.service_path('web'), SERVICE, 'ActiveRequests') == 0, 'all to be over')
 
 
 def test_drain_loses_nothing(mesh, under_load):

@@ -39,7 +39,8 @@ def test_systemctl_reload(mesh):
 
 
 def test_services_come_and_go(mesh):
-    mesh.write_policy('services/new.yaml', 'service: new\naddress: 127.71.0.12:80\nendpoints: ["127.0.1.2:8080"]\n')
+    mesh.write_policy('services/new.yaml',
+                      'service: new\naddress: 127.71.0.12:80\nendpoints: ["127.0.1.2:8080"]\n')
     assert mesh.reload() == []
     assert mesh.curl('http://127.71.0.12/echo?x') == 'b x\n'
     mesh.remove_policy('services/new.yaml')
@@ -50,11 +51,13 @@ def test_services_come_and_go(mesh):
 
 def test_a_bad_file_keeps_the_last_good_policy(mesh):
     """The other files still load, and everybody says what is wrong, and where."""
-    mesh.write_policy('services/web.yaml', WEB_FILE.replace('endpoints', 'endpoint') + 'balance: rond-robin\n')
+    mesh.write_policy('services/web.yaml',
+                      WEB_FILE.replace('endpoints', 'endpoint') + 'balance: rond-robin\n')
     mesh.write_policy('services/other.yaml', POLICY['services/other.yaml'].replace('1.1', '1.2'))
     errors = mesh.reload()
     assert [(e[0], e[1], e[2], e[3]) for e in errors] == [
-        ('/etc/slicemesh/services/web.yaml', 3, 1, 'web'), ('/etc/slicemesh/services/web.yaml', 4, 10, 'web')]
+        ('/etc/slicemesh/services/web.yaml', 3, 1, 'web'),
+        ('/etc/slicemesh/services/web.yaml', 4, 10, 'web')]
     assert 'endpoints' in errors[0][5] and 'round-robin' in errors[1][5]
 
     assert mesh.spread(WEB, 10) == {'a': 5, 'b': 5}
@@ -83,7 +86,8 @@ def test_a_bad_new_file_does_no_harm(mesh):
     mesh.remove_policy('services/new.yaml')
 
 
-@pytest.mark.parametrize('text', ['', '\0', '{{{{', 'a: &a [*a]\n', '- ' * 5000, 'service: "x\n', '%YAML 9.9\n---\n',
+@pytest.mark.parametrize('text',
+                         ['', '\0', '{{{{', 'a: &a [*a]\n', '- ' * 5000, 'service: "x\n', '%YAML 9.9\n---\n',
                                   'service: web\naddress: 127.71.0.11:80\nendpoints: []\n'])
 def test_nonsense_does_no_harm(mesh, text):
     """Empty means masked: then the service is gone by intention; other nonsense leaves it as it was."""

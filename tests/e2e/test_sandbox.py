@@ -17,7 +17,8 @@ SANDBOX = pathlib.Path(__file__).resolve().parents[2] / 'tools/sandbox'
 
 
 def sandbox(*arguments, **options):
-    return subprocess.run([SANDBOX, '--build', BUILD, *arguments], check=False, capture_output=True, text=True, timeout=120, **options)
+    return subprocess.run([SANDBOX, '--build', BUILD, *arguments], check=False, capture_output=True,
+                          text=True, timeout=120, **options)
 
 
 def run(*argv, **options):
@@ -58,7 +59,8 @@ def nothing_left():
 
 
 def test_boots_a_whole_system():
-    done = run('sh', '-c', 'cat /proc/1/comm; systemctl is-system-running; stat -fc %T /sys/fs/cgroup /sys/fs/bpf')
+    done = run('sh', '-c',
+               'cat /proc/1/comm; systemctl is-system-running; stat -fc %T /sys/fs/cgroup /sys/fs/bpf')
     assert done.stdout.split() == ['systemd', 'running', 'cgroup2fs', 'bpf_fs'], done
 
 
@@ -67,7 +69,8 @@ def test_has_only_a_loopback():
 
 
 def test_starts_no_service_of_the_host():
-    units = run('systemctl', 'list-units', '--type=service', '--state=running', '--plain', '--no-legend').stdout
+    units = run('systemctl', 'list-units', '--type=service', '--state=running', '--plain',
+                '--no-legend').stdout
     names = {line.split('.')[0] for line in units.splitlines()}
     assert not names & {'nginx', 'haproxy', 'ssh', 'cron'}, names
 
@@ -96,7 +99,8 @@ def test_passes_some_of_the_environment():
     assert not any(v.startswith('SECRET=') for v in variables)
 
 
-@pytest.mark.parametrize('command,status', [('exit 0', 0), ('exit 7', 7), ('exit 255', 255), ('kill -KILL $$', 137),
+@pytest.mark.parametrize('command,status',
+                         [('exit 0', 0), ('exit 7', 7), ('exit 255', 255), ('kill -KILL $$', 137),
                                             ('kill -TERM $$', 143)])
 def test_passes_the_status(command, status):
     assert run('sh', '-c', command).returncode == status
@@ -105,7 +109,8 @@ def test_passes_the_status(command, status):
 def test_gives_a_terminal():
     pid, master = pty.fork()
     if pid == 0:
-        os.execv(SANDBOX, [str(SANDBOX), '--no-daemon', '--build', str(BUILD), '--', 'sh', '-c', 'test -t 0 && test -t 1 && echo terminal'])
+        os.execv(SANDBOX, [str(SANDBOX), '--no-daemon', '--build', str(BUILD), '--', 'sh', '-c',
+                           'test -t 0 && test -t 1 && echo terminal'])
     output = b''
     with contextlib.suppress(OSError):  # EIO is how a terminal ends
         while chunk := os.read(master, 4096):
@@ -118,7 +123,8 @@ def test_gives_a_terminal():
 def test_changes_nothing_outside(tmp_path):
     outside = tmp_path / 'file'
     outside.write_text('before')
-    done = run('sh', '-c', f'echo after > {outside}; cat {outside}; echo x > /etc/slicemesh-sandbox-was-here')
+    done = run('sh', '-c',
+               f'echo after > {outside}; cat {outside}; echo x > /etc/slicemesh-sandbox-was-here')
     assert done.stdout == 'after\n'
     assert outside.read_text() == 'before'
     assert not os.path.exists('/etc/slicemesh-sandbox-was-here')
@@ -144,7 +150,8 @@ print(*sorted(os.listdir('/sys/fs/bpf')))
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_ends_by_a_signal(number):
-    process = subprocess.Popen([SANDBOX, '--no-daemon', '--build', BUILD, '--', 'sh', '-c', 'echo up; sleep 1000'],
+    process = subprocess.Popen([SANDBOX, '--no-daemon', '--build', BUILD, '--', 'sh', '-c',
+                                'echo up; sleep 1000'],
                                stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == 'up\n'
     started = descendants(process.pid)
@@ -170,12 +177,14 @@ def test_ends_with_its_system():
 
 def test_keeps_the_journal(tmp_path):
     journal = tmp_path / 'journal'
-    done = sandbox('--no-daemon', '--keep-journal', journal, '--', 'sh', '-c', 'logger in-the-journal; exit 3')
+    done = sandbox('--no-daemon', '--keep-journal', journal, '--', 'sh', '-c',
+                   'logger in-the-journal; exit 3')
     assert done.returncode == 3
     assert 'in-the-journal' in journal.read_text()
 
 
-@pytest.mark.parametrize('arguments', [['--nonsense', '--', 'true'], [], ['--policy', '/nonexistent', '--', 'true']])
+@pytest.mark.parametrize('arguments',
+                         [['--nonsense', '--', 'true'], [], ['--policy', '/nonexistent', '--', 'true']])
 def test_bad_arguments(arguments):
     done = sandbox(*arguments)
     assert done.returncode in (1, 125)
@@ -190,8 +199,8 @@ def test_help_fits_a_terminal():
 
 
 def test_says_why_the_daemon_did_not_start():
-    drop_in = ('mkdir -p "$DESTDIR/etc/systemd/system/slicemeshd.service.d"; printf "%s\\n" "[Service]" ExecStart= '
-               '"ExecStart=/bin/sh -c \'echo cannot-do-it; exit 3\'" '
-               '>"$DESTDIR/etc/systemd/system/slicemeshd.service.d/broken.conf"')
+    drop_in = ('d="$DESTDIR/etc/systemd/system/slicemeshd.service.d"; mkdir -p "$d"; '
+               'printf "%s\\n" "[Service]" ExecStart= "ExecStart=/bin/sh -c \'echo cannot-do-it; exit 3\'" '
+               '>"$d/broken.conf"')
     with pytest.raises(ContainerError, match='(?s)slicemeshd.service did not start.*cannot-do-it'):
         MeshHost(BUILD, prepare=[drop_in]).boot()

@@ -28,7 +28,8 @@ endpoints: ["127.0.1.1:8080"]
 }
 SERVERS = [('python', 'a', '127.0.1.1'), ('python', 'real', '127.0.5.5')]
 
-WEB, PAY, RAW, REAL = 'http://127.71.0.10', 'http://127.71.0.11', 'http://127.71.0.12', 'http://127.0.5.5:8080'
+WEB, PAY, RAW = (f'http://127.71.0.{n}' for n in (10, 11, 12))
+REAL = 'http://127.0.5.5:8080'
 REFUSED = 7  # curl: could not connect
 
 
@@ -38,7 +39,8 @@ def groups(mesh):
 
 def test_callers_are_managed_too(mesh):
     """mesh.yaml names only shop.slice; pay.slice is a caller, and so it is managed."""
-    assert {name for name, _, _ in mesh.call(BUS_PATH, MANAGER, 'ListSlices')[0]} == {'shop.slice', 'pay.slice'}
+    names = {name for name, _, _ in mesh.call(BUS_PATH, MANAGER, 'ListSlices')[0]}
+    assert names == {'shop.slice', 'pay.slice'}
 
 
 def test_hooks(mesh):
@@ -54,10 +56,11 @@ def test_unmanaged_slices_are_left_alone(mesh):
 
 
 def test_other_addresses_are_left_alone(mesh):
-    before = mesh.get(mesh.slice_path('shop.slice'), SLICE, 'Connects', 'Captured')
+    path = mesh.slice_path('shop.slice')
+    connects, captured = mesh.get(path, SLICE, 'Connects', 'Captured')
     assert mesh.curl('http://127.0.1.1:8080/echo?x') == 'a x\n'
     assert mesh.run('curl', '-sS', 'http://127.71.0.99', check=False).returncode == REFUSED
-    assert mesh.get(mesh.slice_path('shop.slice'), SLICE, 'Connects', 'Captured') == [before[0] + 2, before[1]]
+    assert mesh.get(path, SLICE, 'Connects', 'Captured') == [connects + 2, captured]
 
 
 def test_callers_are_restricted(mesh):
@@ -108,7 +111,7 @@ def test_a_slice_that_the_policy_gains_and_loses(mesh):
 
 
 def test_another_network_namespace_is_left_alone(mesh):
-    """127.0.0.1 is not the relay's there; the connection fails as it would without a mesh, and is counted."""
+    """127.0.0.1 is another one there; the connection fails as it would without a mesh, and is counted."""
     path = mesh.slice_path('shop.slice')
     before = mesh.get(path, SLICE, 'Foreign')
     done = mesh.run('curl', '-sS', WEB, check=False, properties=['PrivateNetwork=yes'])

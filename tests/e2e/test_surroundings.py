@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Surroundings in which slicemesh cannot do its work: it says so in a sentence, ends with the right status if it must, and
-leaves nothing half attached."""
+"""Surroundings in which slicemesh cannot do its work: it says so in a sentence, ends with the right status
+if it must, and leaves nothing half attached."""
 import contextlib
 import subprocess
 
@@ -10,7 +10,12 @@ from mesh import BUS_NAME, BUS_PATH, MANAGER, PYTHON, Mesh, wait_until
 POLICY = {
     'mesh.yaml': 'slices: [shop.slice]\n',
     'services/web.yaml': 'service: web\naddress: 127.71.0.10:80\nendpoints: ["127.0.1.1:8080"]\n',
-    'services/raw.yaml': 'service: raw\naddress: 127.71.0.11:80\nprotocol: tcp\nendpoints: ["127.0.1.1:8080"]\n',
+    'services/raw.yaml': '''
+service: raw
+address: 127.71.0.11:80
+protocol: tcp
+endpoints: ["127.0.1.1:8080"]
+''',
 }
 WEB, RAW = 'http://127.71.0.10', 'http://127.71.0.11'
 
@@ -29,17 +34,17 @@ def host(*prepare, **options):
 
 
 def start(host):
-    return subprocess.run(host.enter('systemctl', 'start', 'slicemeshd.service'), check=False, capture_output=True,
-                          timeout=60).returncode
+    return subprocess.run(host.enter('systemctl', 'start', 'slicemeshd.service'), check=False,
+                          capture_output=True, timeout=60).returncode
 
 
 def assert_fails(host, *words):
-    """It does not start; the journal has one sentence of its own with these words; nothing is left behind."""
+    """It does not start; the journal has a sentence of its own with these words; nothing is left."""
     assert start(host) != 0
     wait_until(lambda: host.unit('slicemeshd.service', 'ExecMainCode') == '1', 'slicemeshd to exit')
     assert host.unit('slicemeshd.service', 'ExecMainStatus') not in ('0', '')
     host.systemctl('stop', 'slicemeshd.service')
-    lines = host.journal('--unit=slicemeshd.service', '--output=cat', 'SYSLOG_IDENTIFIER=slicemeshd').splitlines()
+    lines = host.journal('--output=cat', 'SYSLOG_IDENTIFIER=slicemeshd').splitlines()
     sentences = [line for line in lines if all(word.lower() in line.lower() for word in words)]
     assert sentences and sentences[0].endswith('.'), lines
     assert_nothing_left(host)
@@ -99,7 +104,7 @@ def test_with_the_bus_name_taken():
 
 
 def test_with_the_port_taken():
-    """tcp services need no relay, so the mesh runs; that http services do not is a problem that everyone can see."""
+    """tcp services need no relay, so the mesh runs; that http services do not is for everyone to see."""
     with host() as h:
         h.start('thief', PYTHON, '-m', 'http.server', '--bind', '127.0.0.1', '7471')
         wait_until(lambda: h.listening(7471), 'the port to be taken')

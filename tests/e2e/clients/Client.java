@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// usage: Client HttpURLConnection|HttpClient URL N HASHES -- does what client.py says. Java's sockets are AF_INET6.
+// usage: Client HttpURLConnection|HttpClient URL N HASHES -- does what client.py says. Java's sockets are
+// AF_INET6.
 
 import java.io.InputStream;
 import java.net.HttpURLConnection;
@@ -27,16 +28,17 @@ public class Client {
         }
 
         static final HttpClient CLIENT =
-                HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).connectTimeout(Duration.ofSeconds(20)).build();
+                HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1)
+                        .connectTimeout(Duration.ofSeconds(20)).build();
 
         static Answer withHttpClient(String method, String url, byte[] body) throws Exception {
-                HttpRequest.BodyPublisher publisher = body == null ? HttpRequest.BodyPublishers.noBody()
-                                                                   : HttpRequest.BodyPublishers.ofByteArray(body);
+                HttpRequest.BodyPublisher publisher = HttpRequest.BodyPublishers.noBody();
+                if (body != null)
+                        publisher = HttpRequest.BodyPublishers.ofByteArray(body);
                 HttpRequest request = HttpRequest.newBuilder(URI.create(url)).timeout(Duration.ofSeconds(20))
                         .method(method, publisher).build();
-                HttpResponse<byte[]> response = CLIENT.send(request, HttpResponse.BodyHandlers.ofByteArray());
-                return new Answer(response.statusCode(), response.headers().firstValue("X-Server").orElse(null),
-                                  response.body());
+                HttpResponse<byte[]> r = CLIENT.send(request, HttpResponse.BodyHandlers.ofByteArray());
+                return new Answer(r.statusCode(), r.headers().firstValue("X-Server").orElse(null), r.body());
         }
 
         static Answer withUrlConnection(String method, String url, byte[] body) throws Exception {
@@ -49,8 +51,9 @@ public class Client {
                         connection.getOutputStream().write(body);
                 }
                 int status = connection.getResponseCode();
-                try (InputStream stream = status < 400 ? connection.getInputStream() : connection.getErrorStream()) {
-                        return new Answer(status, connection.getHeaderField("X-Server"), stream.readAllBytes());
+                try (InputStream stream = connection.getInputStream()) {
+                        return new Answer(status, connection.getHeaderField("X-Server"),
+                                          stream.readAllBytes());
                 }
         }
 
@@ -62,17 +65,19 @@ public class Client {
                 }
         }
 
-        static void step(Transport transport, Map<String, Integer> servers, String method, String url, byte[] body,
+        static void step(Transport transport, Map<String, Integer> servers, String method, String url,
+                         byte[] body,
                          Predicate<byte[]> check) throws Exception {
                 Answer a = transport.send(method, url, body);
                 if (a.status != 200 || a.server == null || !check.test(a.body))
-                        throw new IllegalStateException(method + " " + url + ": status " + a.status + ", server " + a.server
-                                                        + ", " + a.body.length + " bytes");
+                        throw new IllegalStateException(String.format("%s %s: %d, server %s, %d bytes",
+                                method, url, a.status, a.server, a.body.length));
                 servers.merge(a.server, 1, Integer::sum);
         }
 
         public static void main(String[] arguments) throws Exception {
-                Transport transport = arguments[0].equals("HttpClient") ? Client::withHttpClient : Client::withUrlConnection;
+                boolean modern = arguments[0].equals("HttpClient");
+                Transport transport = modern ? Client::withHttpClient : Client::withUrlConnection;
                 String url = arguments[1];
                 Map<String, String> hashes = new LinkedHashMap<>();
                 for (String pair : arguments[3].split(","))
@@ -82,7 +87,8 @@ public class Client {
                 Random random = new Random();
 
                 for (int number = 0; number < Integer.parseInt(arguments[2]); number++) {
-                        String nonce = ProcessHandle.current().pid() + "-" + number, file = files.get(number % files.size());
+                        String nonce = ProcessHandle.current().pid() + "-" + number;
+                        String file = files.get(number % files.size());
                         byte[] body = new byte[number * 1009 % 200000];
                         random.nextBytes(body);
                         Predicate<byte[]> isFile = a -> sha256(a).equals(hashes.get(file));
@@ -91,11 +97,12 @@ public class Client {
                              a -> new String(a).split(" ")[1].equals(nonce + "\n"));
                         step(transport, servers, "GET", url + "/file/" + file, null, isFile);
                         step(transport, servers, "GET", url + "/chunked/" + file, null, isFile);
-                        step(transport, servers, "POST", url + "/sum", body, a -> new String(a).equals(sha256(body)));
+                        step(transport, servers, "POST", url + "/sum", body,
+                             a -> new String(a).equals(sha256(body)));
                 }
 
                 StringBuilder json = new StringBuilder();
-                servers.forEach((name, n) -> json.append(json.isEmpty() ? "" : ", ").append('"' + name + "\": " + n));
-                System.out.println("{" + json + "}");
+                servers.forEach((name, n) -> json.append(String.format(", \"%s\": %d", name, n)));
+                System.out.println("{" + json.substring(2) + "}");
         }
 }

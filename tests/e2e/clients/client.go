@@ -172,6 +172,6 @@ func main() {
 	if len(first) > 5 {
 		first = first[:5]
 	}
-	json.NewEncoder(os.Stdout).Encode(map[string]any{"servers": c.servers, "failed": len(errors), "errors": first,
-		"seconds": time.Since(started).Seconds()})
+	json.NewEncoder(os.Stdout).Encode(map[string]any{"servers": c.servers, "failed": len(errors),
+		"errors": first, "seconds": time.Since(started).Seconds()})
 }

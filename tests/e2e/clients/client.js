@@ -31,14 +31,16 @@ function withAgent(method, path, body) {
 async function withFetch(method, path, body) {
         const response = await fetch(url + path, { method, body });
 
-        return [response.status, response.headers.get('x-server'), Buffer.from(await response.arrayBuffer())];
+        return [response.status, response.headers.get('x-server'),
+                Buffer.from(await response.arrayBuffer())];
 }
 
 async function step(method, path, body, check) {
-        const [status, server, answer] = await { agent: withAgent, fetch: withFetch }[mode](method, path, body);
+        const send = { agent: withAgent, fetch: withFetch }[mode];
+        const [status, server, answer] = await send(method, path, body);
 
         if (status !== 200 || !server || !check(answer))
-                throw new Error(`${method} ${path}: status ${status}, server ${server}, ${answer.length} bytes`);
+                throw new Error(`${method} ${path}: ${status}, server ${server}, ${answer.length} bytes`);
         servers[server] = (servers[server] || 0) + 1;
 }
 

@@ -8,8 +8,8 @@ A client of the tests. Each of them, whatever it is written in, does N rounds of
   GET  URL/chunked/F      the same
   POST URL/sum            with a body of its own, expecting its SHA-256
 
-checks that every answer is 200 and names one server in X-Server, and prints {"SERVER": answers, ...} as JSON.
-The first thing that is wrong ends it with status 1.
+checks that every answer is 200 and names one server in X-Server, and prints {"SERVER": answers, ...} as
+JSON. The first thing that is wrong ends it with status 1.
 """
 import asyncio
 import collections
@@ -61,7 +61,8 @@ def with_requests():
     with requests.Session() as session:
         for method, path, body, check in plan():
             response = session.request(method, url + path, data=body, timeout=20)
-            judge(method, path, check, response.status_code, response.headers.get('X-Server'), response.content)
+            judge(method, path, check, response.status_code, response.headers.get('X-Server'),
+                  response.content)
 
 
 async def with_aiohttp():
@@ -70,7 +71,8 @@ async def with_aiohttp():
     async with aiohttp.ClientSession(timeout=limit, connector=aiohttp.TCPConnector(limit=16)) as session:
         async def one(method, path, body, check):
             async with session.request(method, url + path, data=body) as response:
-                judge(method, path, check, response.status, response.headers.get('X-Server'), await response.read())
+                judge(method, path, check, response.status, response.headers.get('X-Server'),
+                      await response.read())
         await asyncio.gather(*(one(*step) for step in plan()))
 
 

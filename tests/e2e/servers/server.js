@@ -46,4 +46,5 @@ function handle(request, response) {
                 answer(response, 'not here\n', 404);
 }
 
-http.createServer({ keepAliveTimeout: 60000 }, handle).listen({ host: address, port: Number(port), backlog: 1024 });
+const server = http.createServer({ keepAliveTimeout: 60000 }, handle);
+server.listen({ host: address, port: Number(port), backlog: 1024 });
