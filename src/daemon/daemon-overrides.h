@@ -10,6 +10,9 @@
  * other: etc/slicemesh/services/NAME.d/50-bus.yaml when it is to persist, else
  * run/slicemesh/services/NAME.d/90-bus.yaml, which wins over the former. A change that is to persist
  * also takes the same setting out of the file below run/. Written to a temporary file, synced, renamed.
+ *
+ * -EINVAL for a name that no policy can hold, -EEXIST if a file of that name was not written by us (it is
+ * left alone), -EBADMSG if it was, but has been changed since to something else than we write.
  */
 int override_set_weight(const char *root, const char *service, const char *subset, const char *endpoint,
                         unsigned weight, bool persist);

@@ -79,7 +79,8 @@ static void resolver_name_schedule(ResolverName *n, usec_t pause) {
         if (r >= 0)
                 r = sd_event_source_set_enabled(n->timer, SD_EVENT_ONESHOT);
         if (r < 0)
-                log_error_errno(r, "Failed to schedule the next question for %s, its addresses stay: %m", n->host);
+                log_error_errno(r, "Failed to schedule the next question for %s, its addresses stay: %m",
+                                n->host);
 }
 
 static void resolver_arm_timer(Resolver *r) {
@@ -89,7 +90,8 @@ static void resolver_arm_timer(Resolver *r) {
                 (void) sd_event_source_set_enabled(r->timer, SD_EVENT_OFF);
                 return;
         }
-        (void) sd_event_source_set_time_relative(r->timer, (usec_t) tv.tv_sec * USEC_PER_SEC + (usec_t) tv.tv_usec);
+        (void) sd_event_source_set_time_relative(r->timer,
+                                                 (usec_t) tv.tv_sec * USEC_PER_SEC + (usec_t) tv.tv_usec);
         (void) sd_event_source_set_enabled(r->timer, SD_EVENT_ONESHOT);
 }
 
@@ -152,11 +154,20 @@ static void on_ares_socket(void *userdata, ares_socket_t fd, int readable, int w
         }
         k = resolver_socket_watch(r, fd, (readable ? EPOLLIN : 0) | (writable ? EPOLLOUT : 0));
         if (k < 0)
-                log_error_errno(k, "Failed to watch a socket of the resolver, its questions will time out: %m");
+                log_error_errno(k, "Failed to watch a socket, questions to its name server time out: %m");
 }
 
 static int ares_to_errno(int status) {
-        return status == ARES_ENOMEM ? -ENOMEM : status == ARES_EFILE ? -EIO : status == ARES_SUCCESS ? 0 : -EINVAL;
+        switch (status) {
+        case ARES_SUCCESS:
+                return 0;
+        case ARES_ENOMEM:
+                return -ENOMEM;
+        case ARES_EFILE:
+                return -EIO;
+        default:
+                return -EINVAL;
+        }
 }
 
 static int resolver_open_channel(Resolver *r, ares_channel *ret) {
@@ -188,7 +199,7 @@ static int resolver_open_channel(Resolver *r, ares_channel *ret) {
         return 0;
 }
 
-/* c-ares 1.18 reads resolv.conf once for each channel, and slicemeshd may have started before the network. */
+/* c-ares 1.18 reads resolv.conf once for each channel, and slicemeshd may be older than the network. */
 static void resolver_follow_resolv_conf(Resolver *r) {
         struct stat st = {};
         ares_channel new;
@@ -202,7 +213,8 @@ static void resolver_follow_resolv_conf(Resolver *r) {
 
         k = resolver_open_channel(r, &new);
         if (k < 0) {
-                log_warning_errno(k, "Failed to read " RESOLV_CONF " again, keeping the former servers, ignoring: %m");
+                log_warning_errno(k, "Failed to read %s again, keeping the former servers, ignoring: %m",
+                                  RESOLV_CONF);
                 return;
         }
         ares_destroy(r->channel);
@@ -309,7 +321,8 @@ static void on_answer(void *userdata, int status, int timeouts, struct ares_addr
         if (status == ARES_SUCCESS && info && info->nodes)
                 changed = resolver_name_succeeded(n, info);
         else
-                changed = resolver_name_failed(n, ares_strerror(status == ARES_SUCCESS ? ARES_ENODATA : status));
+                changed = resolver_name_failed(
+                        n, ares_strerror(status == ARES_SUCCESS ? ARES_ENODATA : status));
         if (info)
                 ares_freeaddrinfo(info);
         if (changed)

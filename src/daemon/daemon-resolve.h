@@ -7,11 +7,12 @@
 #include "../basic/time-util.h"
 
 /*
- * Endpoint names to addresses, asked again when their TTL has run out, by c-ares on the event loop. While a name
- * cannot be resolved its last addresses stay; a failure is asked again after a growing pause.
+ * Endpoint names to addresses, asked again when their TTL has run out, by c-ares on the event loop. While a
+ * name cannot be resolved its last addresses stay; a failure is asked again after a growing pause.
  *
- * Servers are those of /etc/resolv.conf, read again when it changed; /etc/hosts goes first. The environment can set
- * others: SLICEMESH_DNS_SERVERS="127.0.0.1:5353,[::1]:53", CARES_HOSTS=FILE, RES_OPTIONS="retrans:MS retry:N".
+ * Servers are those of /etc/resolv.conf, read again when it changed; /etc/hosts goes first. The environment
+ * can set others: SLICEMESH_DNS_SERVERS="127.0.0.1:5353,[::1]:53", CARES_HOSTS=FILE, and
+ * RES_OPTIONS="retrans:MILLISECONDS retry:TIMES".
  */
 typedef struct Resolver Resolver;
 typedef struct ResolverName ResolverName;

@@ -16,8 +16,8 @@
 #include "daemon-resolve.h"
 
 /*
- * A name server on a port of 127.0.0.1, in the same event loop as the resolver: what it answers next is set by the
- * test, and every step is waited for by what happened, not by time.
+ * A name server on a port of 127.0.0.1, in the same event loop as the resolver: what it answers next is set
+ * by the test, and every step is waited for by what happened, not by time.
  */
 #define WAIT_USEC (30 * USEC_PER_SEC)
 #define TYPE_A 1
