@@ -34,6 +34,6 @@ void slice_bus_added(Slice *s);
 void slice_bus_removed(Slice *s);
 void slice_bus_changed(Slice *s, const char *property);
 
-/* Interface XML of the object at `path`, as --bus-introspect prints it; no bus is needed, and any name or id in the
- * path will do. -ENOENT if there can be no such path. */
+/* Interface XML of the object at `path`, as --bus-introspect prints it; no bus is needed, and any name or id
+ * in the path will do. -ENOENT if there can be no such path. */
 int bus_introspect(const char *path, FILE *out);
