@@ -6,8 +6,8 @@
 #include <string.h>
 
 /*
- * Makes room for one more behind the n elements of a growing array, whose capacity is n rounded up to a power
- * of two. `array` points to the pointer to the elements. 0 or -ENOMEM, the array untouched.
+ * Makes room for one more behind the n elements of a growing array, whose capacity is n rounded up to a
+ * power of two. `array` points to the pointer to the elements. 0 or -ENOMEM, the array untouched.
  */
 static inline int array_reserve(void *array, size_t n, size_t element_size) {
         void *elements, *grown;

@@ -255,7 +255,7 @@ bool host_name_is_valid(const char *s) {
         return n > 0 && n <= 253 && label > 0;
 }
 
-/* An address of numbers and dots that inet_pton() refused, say 10.1.0.300 or 1.2.3, is a slip, not a name. */
+/* Numbers and dots that inet_pton() refused, say 10.1.0.300 or 1.2.3, are a slip, not a name. */
 static bool looks_like_address(const char *s) {
         return s[strspn(s, "0123456789.")] == 0;
 }

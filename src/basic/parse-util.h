@@ -29,7 +29,7 @@ int parse_address(const char *s, struct in6_addr *ret);
 /* "127.71.0.0/16": IPv4; the bits after the prefix must be 0. */
 int parse_network(const char *s, struct in6_addr *ret, unsigned *ret_prefix);
 
-/* "1.2.3.4:80", "[::1]:80": *ret_host is NULL and *ret_address the address. "name:80": the other way round. */
+/* "1.2.3.4:80", "[::1]:80": the address, and *ret_host is NULL. "name:80": the name, allocated. */
 int parse_host_port(const char *s, char **ret_host, struct in6_addr *ret_address, uint16_t *ret_port);
 
 /* Labels of letters, digits, '-' and '_', none longer than 63 bytes, together at most 253. */

@@ -105,8 +105,9 @@ static int check_slots(Walker *w, const PolicySubset *s) {
         slots = schedule_slots(weights, s->n_endpoints);
         if (slots <= SM_SLOTS_MAX)
                 return 0;
-        return walk_error(w, &s->origin, "The weights in subset \"%s\", divided by their greatest common "
-                          "divisor, make %" PRIu64 "; at most %u is supported.", s->name, slots, SM_SLOTS_MAX);
+        return walk_error(w, &s->origin,
+                          "The weights in subset \"%s\", divided by their greatest common divisor, "
+                          "make %" PRIu64 "; at most %u is supported.", s->name, slots, SM_SLOTS_MAX);
 }
 
 static int check_subsets(Walker *w, const PolicyNode *root) {
@@ -151,7 +152,8 @@ static int check_service(Walker *w, const PolicyNode *root) {
         if (protocol && s->protocol == SM_PROTOCOL_GRPC)
                 r = walk_error(w, &protocol->origin, "The protocol grpc is not supported by this version.");
         if (r >= 0 && port && address)
-                r = walk_error(w, &port->key_origin, "\"port\" cannot stand beside \"address\", which has one.");
+                r = walk_error(w, &port->key_origin,
+                               "\"port\" cannot stand beside \"address\", which has one.");
         if (r >= 0)
                 r = check_subsets(w, root);
         if (r >= 0 && s->protocol == SM_PROTOCOL_TCP)

@@ -24,8 +24,8 @@ static int check_names(Policy *p) {
                 if (!streq(a->name, b->name))
                         continue;
                 r = policy_error_add(p, &b->origin, b->name, "service",
-                                     "The service \"%s\" is already defined in %s:%u; neither is taken.", b->name,
-                                     a->origin.file, a->origin.line);
+                                     "The service \"%s\" is already defined in %s:%u; neither is taken.",
+                                     b->name, a->origin.file, a->origin.line);
                 if (r < 0)
                         return r;
         }
@@ -118,7 +118,8 @@ static int check_caps(Policy *p, const bool *broken) {
                         continue;
                 }
                 r = policy_error_add(p, &s->origin, s->name, NULL,
-                                     "With it there are more %s than caps.%s in mesh.yaml allows.", over, over);
+                                     "With it there are more %s than caps.%s in mesh.yaml allows.", over,
+                                     over);
                 if (r < 0)
                         return r;
         }

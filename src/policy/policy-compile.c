@@ -184,7 +184,8 @@ static int schedule_in_turn(const BoundSubset *bound, uint32_t **ret, uint32_t *
         return schedule_round_robin(weights, bound->n_endpoints, ret, ret_n);
 }
 
-static int add_schedule(Builder *b, enum sm_balance balance, const BoundSubset *bound, struct sm_schedule *ret) {
+static int add_schedule(Builder *b, enum sm_balance balance, const BoundSubset *bound,
+                        struct sm_schedule *ret) {
         _cleanup_free_ uint32_t *slots = NULL;
         struct sm_schedule schedule = {};
         int r;
@@ -236,12 +237,14 @@ static int add_subset(Builder *b, const PolicySubset *subset, const BoundSubset 
 }
 
 /* The first cell, and room for routes and subsets behind it. */
-static int add_policy(Builder *b, const PolicyService *s, const PolicyBinding *binding, struct sm_policy *ret) {
+static int add_policy(Builder *b, const PolicyService *s, const PolicyBinding *binding,
+                      struct sm_policy *ret) {
         struct sm_policy result = {
                 .service = binding->service,
                 .revision = binding->revision,
                 .protocol = (__u8) s->protocol,
-                .flags = (__u16) ((s->forwarded_for ? SM_POLICY_FORWARDED_FOR : 0) | (s->via ? SM_POLICY_VIA : 0)),
+                .flags = (__u16) ((s->forwarded_for ? SM_POLICY_FORWARDED_FOR : 0) |
+                                  (s->via ? SM_POLICY_VIA : 0)),
                 .n_routes = (__u16) s->n_routes,
                 .n_subsets = (__u16) s->n_subsets,
                 .connect_timeout_ms = usec_to_ms(s->connect_timeout_usec),

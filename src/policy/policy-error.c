@@ -84,8 +84,8 @@ int policy_error_format(const PolicyError *e, char **ret) {
         if (e->origin.line == 0)
                 r = asprintf(&text, "%s: %s%s%s", e->origin.file, key, separator, e->message);
         else
-                r = asprintf(&text, "%s:%u:%u: %s%s%s", e->origin.file, e->origin.line, e->origin.column, key,
-                             separator, e->message);
+                r = asprintf(&text, "%s:%u:%u: %s%s%s", e->origin.file, e->origin.line, e->origin.column,
+                             key, separator, e->message);
         if (r < 0)
                 return -ENOMEM;
         *ret = text;

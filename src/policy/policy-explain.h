@@ -6,7 +6,8 @@
 
 /*
  * Why a request would go where it goes: the engine's own decision over compiled tables, told step by
- * step. Used by slicemeshd on the live tables and by slicemeshctl on tables it compiled itself.
+ * step. Used by slicemeshd on the live tables and by slicemeshctl on tables it compiled itself. Nothing in
+ * the tables is changed, not even a cursor: whose turn it is next is for the next real request.
  */
 
 typedef struct ExplainRequest {
@@ -19,36 +20,45 @@ typedef struct ExplainRequest {
 } ExplainRequest;
 
 typedef struct ExplainRoute {
-        const char *name;
-        const char *origin; /* "file:line" */
+        char *name;
+        char *origin; /* "file:line" */
         bool matched;
-        const char *why; /* the predicate that failed: "path is not below /v2", or "all of 2 hold" */
+        char *why; /* the first predicate that failed: "the path is not below /v2" */
 } ExplainRoute;
 
 typedef struct ExplainCandidate {
         uint32_t endpoint;
         char address[INET6_ADDRSTRLEN + 8];
-        unsigned share_permille; /* of the schedule */
+        unsigned share_permille; /* of the subset's schedule; 0: drained, or of weight 0 */
         bool avoided;
         uint32_t in_flight;
 } ExplainCandidate;
+
+/* A subset of the route's split. */
+typedef struct ExplainSubset {
+        char *name;
+        unsigned share_permille; /* of the split */
+        const char *balance;
+        char *hash; /* "source", "header x-user", "cookie sid"; NULL if the subset does not go by one */
+        ExplainCandidate *candidates;
+        size_t n_candidates;
+        uint32_t picked; /* endpoint that the hash leads to; 0: that is for the moment to decide */
+} ExplainSubset;
 
 typedef struct Explanation {
         char *service;
         ExplainRoute *routes; /* those tried, in order */
         size_t n_routes;
-        ssize_t route;          /* index of the match, -1 = none */
-        char **subsets;         /* of the split, NULL-terminated */
-        unsigned *subset_share; /* permille, one for each */
-        char *subset;           /* the one whose candidates follow */
-        const char *balance;
-        ExplainCandidate *candidates;
-        size_t n_candidates;
+        ssize_t route; /* index of the match, -1 = none */
+        ExplainSubset *subsets;
+        size_t n_subsets;
         enum sm_reason reason; /* of the local reply, SM_REASON_NONE if it is forwarded */
 } Explanation;
 
 Explanation *explanation_free(Explanation *e);
+
+/* -ENOENT if no such service is in force; a request that cannot be served is an explanation. */
 int policy_explain(const struct sm_tables *t, uint32_t service, const ExplainRequest *q, Explanation **ret);
 
-/* JSON text of it; the wire form of the bus method Explain. */
+/* JSON text of it, as docs/policy.md describes; the wire form of the bus method Explain. */
 int explanation_to_json(const Explanation *e, char **ret);

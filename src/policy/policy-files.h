@@ -20,12 +20,12 @@ typedef struct PolicyFiles {
         size_t n_items;
 } PolicyFiles;
 
-/* Entries of NULL-terminated `directories` whose names end in `suffix`; a directory that does not exist has none. */
+/* Entries of `directories` (NULL-terminated) whose names end in `suffix`. */
 int policy_files_list(char *const *directories, const char *suffix, PolicyFiles *ret);
 void policy_files_done(PolicyFiles *f);
 const PolicyFile *policy_files_find(const PolicyFiles *f, const char *name);
 
-/* The whole file, NUL-terminated. 0 = read, 1 = masked: nothing returned. -EFBIG; -EINVAL: no regular file. */
+/* 0 = read, 1 = masked: nothing returned. -EFBIG; -EINVAL: no regular file. */
 int policy_file_read(const char *path, char **ret, size_t *ret_size);
 
 /* Written under another name in the same directory, synced, renamed: it is there whole or not at all. */

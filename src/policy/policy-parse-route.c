@@ -57,7 +57,8 @@ static int find_subset(Walker *w, const char *name, const PolicyOrigin *origin, 
         }
         if (w->partial)
                 return 0;
-        r = walk_error_missing(w, origin, "subset", name, schema_nearest(name, subset_name, s, s->n_subsets));
+        r = walk_error_missing(w, origin, "subset", name,
+                               schema_nearest(name, subset_name, s, s->n_subsets));
         return r < 0 ? r : 0;
 }
 
@@ -122,11 +123,13 @@ static int check_split(Walker *w, const PolicyNode *n, const PolicyRoute *route,
         if (percents > 0 && percents < n->n_children)
                 return walk_error(w, &n->origin, "Expected either weights or percentages, not both.");
         if (percents > 0 && sum != 1000)
-                return walk_error(w, &n->origin, "The percentages make %u.%u%%, not 100%%.", sum / 10, sum % 10);
+                return walk_error(w, &n->origin, "The percentages make %u.%u%%, not 100%%.", sum / 10,
+                                  sum % 10);
         slots = schedule_slots(weights, route->n_splits);
         if (slots <= SM_SLOTS_MAX)
                 return 0;
-        return walk_error(w, &n->origin, "The shares, divided by their greatest common divisor, make %" PRIu64
+        return walk_error(w, &n->origin,
+                          "The shares, divided by their greatest common divisor, make %" PRIu64
                           "; at most %u is supported.", slots, SM_SLOTS_MAX);
 }
 
@@ -165,10 +168,21 @@ static int add_predicate(PolicyRoute *route, enum sm_predicate_kind kind, enum s
         return 0;
 }
 
+/* "[fd00::1]" */
+static bool host_is_literal(const char *s) {
+        char inner[INET6_ADDRSTRLEN];
+        struct in6_addr address;
+        size_t n = strlen(s);
+
+        if (n < 4 || n - 2 >= sizeof(inner) || s[0] != '[' || s[n - 1] != ']')
+                return false;
+        *(char *) mempcpy(inner, s + 1, n - 2) = 0;
+        return strchr(inner, ':') && parse_address(inner, &address) >= 0;
+}
+
 int parse_match_host(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
         enum sm_predicate_op op = SM_OP_EXACT;
         char text[QUOTED_SIZE], *host;
-        struct in6_addr address;
         int r;
 
         r = walk_expect(w, n, NODE_SCALAR, key->form);
@@ -181,15 +195,10 @@ int parse_match_host(Walker *w, const SchemaKey *key, const PolicyNode *n, void 
                 op = SM_OP_SUFFIX;
                 host++; /* the dot belongs to the suffix */
         }
-        if (!host_name_is_valid(op == SM_OP_SUFFIX ? host + 1 : host)) {
-                size_t length = strlen(host);
-                _cleanup_free_ char *inner = length > 2 ? strndup(host + 1, length - 2) : NULL;
-
-                if (host[0] != '[' || !inner || host[length - 1] != ']' || parse_address(inner, &address) < 0)
-                        return walk_error(w, &n->origin,
-                                          "Expected a host name without port, or *. and a domain, not %s.",
-                                          string_quote(n->text, text));
-        }
+        if (!host_name_is_valid(op == SM_OP_SUFFIX ? host + 1 : host) && !host_is_literal(host))
+                return walk_error(w, &n->origin,
+                                  "Expected a host name without port, or *. and a domain, not %s.",
+                                  string_quote(n->text, text));
         return add_predicate(object, SM_MATCH_HOST, op, host);
 }
 
@@ -204,8 +213,9 @@ static int add_path(Walker *w, const PolicyNode *n, PolicyRoute *route, enum sm_
         while (n->text[length] > ' ' && n->text[length] <= '~' && !strchr("?#", n->text[length]))
                 length++;
         if (n->text[0] != '/' || n->text[length])
-                return walk_error(w, &n->origin, "Expected a path that starts with / and has no query, spaces or "
-                                  "other characters that must be encoded, not %s.", string_quote(n->text, text));
+                return walk_error(w, &n->origin,
+                                  "Expected a path that starts with / and has no query, spaces or other "
+                                  "characters that must be encoded, not %s.", string_quote(n->text, text));
         return add_predicate(route, SM_MATCH_PATH, op, n->text);
 }
 
@@ -236,7 +246,8 @@ static int check_route(Walker *w, const PolicyNode *n, PolicyRoute *route, size_
                 if (r < 0)
                         return r;
         }
-        if (n->kind == NODE_MAPPING && !policy_node_get(n, "to") && !policy_node_get(n, "split") && !w->partial) {
+        if (n->kind == NODE_MAPPING && !w->partial && !policy_node_get(n, "to") &&
+            !policy_node_get(n, "split")) {
                 r = walk_error(w, &n->origin, "The key \"to\" or \"split\" is missing.");
                 if (r < 0)
                         return r;
@@ -290,7 +301,8 @@ static int check_route_names(Walker *w) {
         for (size_t i = 1; i < s->n_routes; i++) {
                 if (!sorted[i]->name || !streq_null(sorted[i]->name, sorted[i - 1]->name))
                         continue;
-                r = walk_error(w, &sorted[i]->origin, "The name \"%s\" is already that of the route in line %u.",
+                r = walk_error(w, &sorted[i]->origin,
+                               "The name \"%s\" is already that of the route in line %u.",
                                sorted[i]->name, sorted[i - 1]->origin.line);
                 if (r < 0)
                         return r;

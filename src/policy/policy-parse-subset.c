@@ -180,7 +180,8 @@ static int parse_hash_name(Walker *w, const SchemaKey *key, const PolicyNode *n,
         if (r <= 0)
                 return r;
         if (!token_is_valid(n->text))
-                return walk_error(w, &n->origin, "Expected %s, not %s.", key->form, string_quote(n->text, text));
+                return walk_error(w, &n->origin, "Expected %s, not %s.", key->form,
+                                  string_quote(n->text, text));
         if (s->hash_name)
                 return walk_error(w, &n->key_origin, "Expected either \"header\" or \"cookie\", not both.");
         s->hash = source;

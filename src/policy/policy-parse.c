@@ -14,7 +14,8 @@ static int parse_slice(Walker *w, const PolicyNode *n, char ***slices) {
         if (r <= 0)
                 return r;
         if (streq(n->text, "-.slice"))
-                return walk_error(w, &n->origin, "The root slice cannot be managed: slicemesh itself runs in it.");
+                return walk_error(w, &n->origin,
+                                  "The root slice cannot be managed: slicemesh itself runs in it.");
         if (!slice_name_is_valid(n->text))
                 return walk_error(w, &n->origin, "Expected the name of a slice, like shop.slice, not %s.",
                                   string_quote(n->text, text));
@@ -81,7 +82,8 @@ int parse_service_address(Walker *w, const SchemaKey *key, const PolicyNode *n, 
         if (r == -ENOMEM)
                 return r;
         if (r < 0 || host)
-                return walk_error(w, &n->origin, "Expected an address and port, like 127.71.0.10:80, not %s.",
+                return walk_error(w, &n->origin,
+                                  "Expected an address and port, like 127.71.0.10:80, not %s.",
                                   string_quote(n->text, text));
         if (IN6_IS_ADDR_UNSPECIFIED(&address) || IN6_IS_ADDR_MULTICAST(&address) ||
             (IN6_IS_ADDR_V4MAPPED(&address) && (address.s6_addr[12] == 0 || address.s6_addr[12] >= 224)))

@@ -9,9 +9,9 @@
 
 /*
  * Turns are given as by EEVDF (Stoica and Abdel-Wahab, 1995): the k-th turn of a choice with weight w out of
- * W becomes eligible at time k W/w and is due at (k + 1) W/w; among those eligible, the one that is due first
- * has its turn. With turns of equal length nobody's share is ever off by one turn or more. Those not eligible
- * yet wait in a list for their time, those eligible in a heap by due time: O(log n) a turn.
+ * W becomes eligible at time k W/w and is due at (k + 1) W/w; among those eligible, the one that is due
+ * first has its turn. With turns of equal length nobody's share is ever off by one turn or more. Those not
+ * eligible yet wait in a list for their time, those eligible in a heap by due time: O(log n) a turn.
  */
 typedef struct Rota {
         const unsigned *weights;
@@ -33,7 +33,8 @@ static void rota_done(Rota *r) {
 
 /* Due times are compared exactly: (k + 1) / w, where k <= 2^16 and w <= SM_WEIGHT_MAX. */
 static bool rota_before(const Rota *r, uint32_t a, uint32_t b) {
-        uint64_t x = (uint64_t) (r->taken[a] + 1) * r->weights[b], y = (uint64_t) (r->taken[b] + 1) * r->weights[a];
+        uint64_t x = (uint64_t) (r->taken[a] + 1) * r->weights[b];
+        uint64_t y = (uint64_t) (r->taken[b] + 1) * r->weights[a];
 
         return x != y ? x < y : a < b;
 }

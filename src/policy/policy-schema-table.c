@@ -17,8 +17,8 @@ const SchemaKey schema_keys[] = {
           .doc = "The managed slices: connections that processes in them open to a service are governed." },
         { PLACE_MESH, TYPE_OTHER, "vip-range", "an IPv4 network", .parse = parse_vip_range,
           .standard = "127.71.0.0/16",
-          .doc = "Where services without an address get theirs from. Addresses below 127.0.0.0/8 never leave "
-                 "the host: while the mesh is off, a call fails at once." },
+          .doc = "Where services without an address get theirs from. Addresses below 127.0.0.0/8 never "
+                 "leave the host: while the mesh is off, a call fails at once." },
         { PLACE_MESH, TYPE_SECTION, "relay", .section = PLACE_RELAY,
           .doc = "The process that carries http traffic." },
         { PLACE_MESH, TYPE_SECTION, "caps", .section = PLACE_CAPS,
@@ -100,17 +100,17 @@ const SchemaKey schema_keys[] = {
           .doc = "For a caller's next request, and for the next byte through an upgraded connection." },
         { PLACE_TIMEOUTS, TYPE_DURATION, "pool-idle", IN(PolicyService, pool_idle_usec), .min = USEC_PER_MSEC,
           .max = 24 * USEC_PER_HOUR, .standard = "4s",
-          .doc = "How long a connection to an endpoint is kept for the next request. Should be less than the "
-                 "endpoint itself waits; Node.js closes after 5 s." },
+          .doc = "How long a connection to an endpoint is kept for the next request. Should be less than "
+                 "the endpoint itself waits; Node.js closes after 5 s." },
 
         { PLACE_SUBSET, TYPE_OTHER, "endpoints", "a list of endpoints", .parse = parse_endpoints,
           .required = true,
-          .doc = "Each one `address:port`, `name:port` or a mapping. IPv6 addresses stand in brackets. A name "
-                 "is resolved by its TTL and stands for all its addresses. The list may be empty." },
+          .doc = "Each one `address:port`, `name:port` or a mapping. IPv6 addresses stand in brackets. A "
+                 "name is resolved by its TTL and stands for all its addresses. The list may be empty." },
         { PLACE_SUBSET, TYPE_ENUM, "balance", IN(PolicySubset, balance), .values = balance_names,
           .standard = "round-robin",
-          .doc = "How requests are spread, by weight in every case: in turn, at random, the less busy one of "
-                 "two at random, or by the value that `hash` names, so that the same goes to the same endpoint." },
+          .doc = "How requests are spread, by weight in every case: in turn, at random, to the less busy of "
+                 "two at random, or by the value that `hash` names, the same one to the same endpoint." },
         { PLACE_SUBSET, TYPE_OTHER, "hash", "`source`, a header or a cookie", .parse = parse_hash,
           .doc = "What `consistent-hash` goes by: `source` (the default; the caller's address and unit), "
                  "`{header: NAME}` or `{cookie: NAME}`. A request that lacks it is balanced at random." },

@@ -42,7 +42,7 @@ static bool name_is_valid(const char *s, const char *more, size_t longest) {
         size_t n = 0;
 
         for (; s[n]; n++)
-                if (!isascii((unsigned char) s[n]) || (!isalnum((unsigned char) s[n]) && !strchr(more, s[n])))
+                if (!isascii(s[n]) || (!isalnum((unsigned char) s[n]) && !strchr(more, s[n])))
                         return false;
         return n > 0 && n <= longest;
 }
@@ -158,8 +158,8 @@ static void print_form(FILE *f, const SchemaKey *key) {
                 print_values(f, key);
                 break;
         case TYPE_NAME:
-                fprintf(f, "a name of at most %u letters, digits, dots, dashes and underscores, starting with "
-                        "a letter or digit", SM_NAME_MAX);
+                fprintf(f, "a name of at most %u letters, digits, dots, dashes and underscores that starts "
+                        "with a letter or digit", SM_NAME_MAX);
                 break;
         default:
                 fputs("a mapping", f);

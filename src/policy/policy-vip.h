@@ -4,8 +4,8 @@
 #include <netinet/in.h>
 
 /*
- * The register of allocated service addresses: a text file, one "NAME ADDRESS" a line, to which lines are only
- * ever added. A service gets the same address for ever, and no address is given to a second name, even
+ * The register of allocated service addresses: a text file, one "NAME ADDRESS" a line, to which lines are
+ * only ever added. A service gets the same address for ever, and no address is given to a second name, even
  * when the first is long gone.
  */
 typedef struct VipRegister VipRegister;

@@ -35,10 +35,11 @@ static int walk_path(const Walker *w, char **ret) {
         for (size_t i = start; i < w->depth; i++) {
                 const char *key = w->path[i].key;
 
-                if (key)
-                        fprintf(f, "%s%s", i > start ? "." : "", key_is_plain(key) ? key : string_quote(key, quoted));
-                else
+                if (!key)
                         fprintf(f, "[%zu]", w->path[i].index);
+                else
+                        fprintf(f, "%s%s", i > start ? "." : "",
+                                key_is_plain(key) ? key : string_quote(key, quoted));
         }
         if (fclose(f) < 0) {
                 free(text);
@@ -87,8 +88,8 @@ int walk_expect(Walker *w, const PolicyNode *n, NodeKind kind, const char *form)
 
         if (n->kind == kind)
                 return 1;
-        r = walk_error(w, &n->origin, "Expected %s%s%s, not %s.", node_kind_to_string(kind), form ? ": " : "",
-                       form ?: "",
+        r = walk_error(w, &n->origin, "Expected %s%s%s, not %s.", node_kind_to_string(kind),
+                       form ? ": " : "", form ?: "",
                        n->kind == NODE_SCALAR && !*n->text ? "nothing" : node_kind_to_string(n->kind));
         return r < 0 ? r : 0;
 }

@@ -6,7 +6,7 @@
 
 /*
  * A walk over a tree of nodes under the schema. Whatever is wrong becomes an error of the policy with its
- * place and the path of keys to it; the walk goes on. Functions return negative errno for lack of memory only.
+ * place and the path of keys to it; the walk goes on. Functions fail for lack of memory only.
  */
 
 typedef struct WalkStep {

@@ -208,7 +208,8 @@ static int reader_event_node(Reader *reader, const yaml_event_t *e) {
                 return reader_key(reader, e, &origin);
         if (e->type == YAML_SCALAR_EVENT)
                 return reader_scalar(reader, e, &origin);
-        return reader_open(reader, e->type == YAML_MAPPING_START_EVENT ? NODE_MAPPING : NODE_SEQUENCE, &origin);
+        return reader_open(reader, e->type == YAML_MAPPING_START_EVENT ? NODE_MAPPING : NODE_SEQUENCE,
+                           &origin);
 }
 
 static void reader_reset(Reader *r) {
@@ -338,8 +339,10 @@ static int reader_run(Reader *reader, size_t *ret_line) {
                 yaml_event_t e;
 
                 if (!yaml_parser_parse(&parser, &e)) {
+                        if (parser.error == YAML_MEMORY_ERROR)
+                                return -ENOMEM;
                         *ret_line = parser.problem_mark.line;
-                        return parser.error == YAML_MEMORY_ERROR ? -ENOMEM : reader_syntax_error(reader, &parser);
+                        return reader_syntax_error(reader, &parser);
                 }
                 r = reader_event(reader, &e);
                 end = e.type == YAML_STREAM_END_EVENT;
@@ -377,7 +380,7 @@ static bool yaml_allows(uint32_t c) {
 }
 
 /*
- * libyaml reads ahead and stops at bytes that are no text, and would then see nothing of what is before them.
+ * libyaml reads ahead and stops at bytes that are no text: it would see nothing of what is before them.
  * They are reported here, the first of each line, and become '?' in a copy: *ret, NULL if there are none.
  * Positive: there are so many that it is no text at all.
  */
@@ -403,8 +406,9 @@ static int check_text(Policy *p, const char *file, const char *data, size_t size
                 }
                 memset(copy + i, '?', MAX(n, 1u));
                 if (reported != at.line && n_reported++ < YAML_ERRORS_MAX) {
-                        r = policy_error_add(p, &at, NULL, NULL, n == 0 ? "Not valid UTF-8."
-                                                                        : "Control characters are not allowed.");
+                        r = policy_error_add(p, &at, NULL, NULL, "%s",
+                                             n == 0 ? "Not valid UTF-8."
+                                                    : "Control characters are not allowed.");
                         if (r < 0)
                                 return r;
                 }

@@ -33,7 +33,7 @@ typedef enum EndpointAdmin {
 
 /* One entry of `endpoints:`. By address or by name; a name stands for all addresses it resolves to. */
 typedef struct PolicyEndpoint {
-        char *text;              /* as written, "10.1.0.11:8080" or "db.example:8080": its identity in the subset */
+        char *text;              /* as written, "10.1.0.11:8080" or "db.example:8080": its identity */
         char *host;              /* name to resolve, NULL when `address` is literal */
         struct in6_addr address; /* literal, IPv4 mapped */
         uint16_t port;           /* host order */
@@ -127,8 +127,8 @@ typedef struct Policy {
 
 Policy *policy_free(Policy *p);
 
-/* Reads mesh.yaml and services/ below etc/, run/ and usr/lib/ `slicemesh` directories of `root` (NULL = "/"),
- * with drop-ins and masking as systemd does. */
+/* Reads mesh.yaml and services/ below the etc/, run/ and usr/lib/ `slicemesh` directories of `root` (NULL
+ * = "/"), with drop-ins and masking as systemd does. */
 int policy_load(const char *root, Policy **ret);
 
 /* The same for one directory that is laid out like /etc/slicemesh, without looking elsewhere. */
