@@ -4,7 +4,8 @@
 #include <sys/stat.h>
 
 #include "../basic/cleanup.h"
-#include "../basic/macro.h"
+#include "../basic/log.h"
+#include "../basic/string-util.h"
 #include "daemon-overrides.h"
 
 /*
@@ -12,8 +13,10 @@
  * says who wrote them, indentation says the level, strings that come from elsewhere are quoted.
  */
 #define BANNER "# Written by slicemeshd for changes made over the bus; what is changed here by hand is lost."
-#define PERSISTENT_PATH "%s/etc/slicemesh/services/%s.d/50-bus.yaml"
-#define RUNTIME_PATH "%s/run/slicemesh/services/%s.d/90-bus.yaml"
+#define PERSISTENT_NAME "/50-bus.yaml"
+#define RUNTIME_NAME "/90-bus.yaml"
+#define PERSISTENT_PATH "%s/etc/slicemesh/services/%s.d" PERSISTENT_NAME
+#define RUNTIME_PATH "%s/run/slicemesh/services/%s.d" RUNTIME_NAME
 
 typedef struct Setting {
         const char *subset;
@@ -77,11 +80,15 @@ static int override_file_append(OverrideFile *f, const Setting *s) {
         return 0;
 }
 
+static void override_file_remove_at(OverrideFile *f, size_t i) {
+        setting_done(&f->settings[i]);
+        f->settings[i] = f->settings[--f->n_settings];
+}
+
 static bool override_file_remove(OverrideFile *f, const Setting *s) {
         for (size_t i = 0; i < f->n_settings; i++)
                 if (setting_compare(&f->settings[i], s) == 0) {
-                        setting_done(&f->settings[i]);
-                        f->settings[i] = f->settings[--f->n_settings];
+                        override_file_remove_at(f, i);
                         return true;
                 }
         return false;
@@ -372,6 +379,69 @@ static int override_set(const char *root, const char *service, const Setting *s,
         if (r < 0 || !persist)
                 return r;
         return override_drop_runtime(root, service, s);
+}
+
+/* Is this the setting that the error is about, by the path of keys to its subset or endpoint? */
+static int setting_is_at(const Setting *s, const char *key) {
+        _cleanup_free_ char *subset = NULL, *endpoint = NULL;
+
+        if (asprintf(&subset, "subsets.%s", s->subset) < 0) {
+                subset = NULL;
+                return -ENOMEM;
+        }
+        if (asprintf(&endpoint, "%s.adjust.%s", subset, s->endpoint ?: "") < 0) {
+                endpoint = NULL;
+                return -ENOMEM;
+        }
+        return streq(key, subset) || (s->endpoint && streq(key, endpoint));
+}
+
+static int override_forget_one(const PolicyError *e) {
+        _cleanup_(override_file_done) OverrideFile f = {};
+        int r, forgotten = 0;
+
+        f.path = strdup(e->origin.file);
+        if (!f.path)
+                return -ENOMEM;
+        r = override_file_load(&f);
+        if (r < 0)
+                return r == -EEXIST || r == -EBADMSG ? 0 : r;
+
+        for (size_t i = 0; i < f.n_settings;) {
+                r = setting_is_at(&f.settings[i], e->key);
+                if (r < 0)
+                        return r;
+                if (r > 0)
+                        override_file_remove_at(&f, i);
+                else
+                        i++;
+                forgotten += r;
+        }
+        if (forgotten == 0)
+                return 0;
+        r = override_file_save(&f);
+        if (r < 0)
+                return r;
+        log_notice("%s:%u: %s: The policy lists this no more; a change made over the bus is forgotten.",
+                   e->origin.file, e->origin.line, e->key);
+        return 1;
+}
+
+int override_forget(const Policy *p) {
+        int r, forgotten = 0;
+
+        for (size_t i = 0; i < p->n_errors; i++) {
+                const PolicyError *e = &p->errors[i];
+
+                if (!e->key ||
+                    (!endswith(e->origin.file, PERSISTENT_NAME) && !endswith(e->origin.file, RUNTIME_NAME)))
+                        continue;
+                r = override_forget_one(e);
+                if (r < 0)
+                        return r;
+                forgotten += r;
+        }
+        return forgotten > 0;
 }
 
 int override_set_weight(const char *root, const char *service, const char *subset, const char *endpoint,

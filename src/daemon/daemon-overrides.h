@@ -20,3 +20,8 @@ int override_set_admin(const char *root, const char *service, const char *subset
                        EndpointAdmin admin, bool persist);
 int override_set_balance(const char *root, const char *service, const char *subset, enum sm_balance balance,
                          bool persist);
+
+/* After a load: takes endpoints and subsets that the policy does not list any more out of our files, where
+ * they are errors. 1 = something was taken out, and logged: load again, and ask again, as an error names only
+ * one of the files that have it. 0 = nothing. */
+int override_forget(const Policy *p);

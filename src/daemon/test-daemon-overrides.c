@@ -277,6 +277,53 @@ static void test_hostile_texts_stay_texts(void **state) {
         policy_free(p);
 }
 
+static int load_and_forget(const char *root, size_t *ret_errors) {
+        Policy *p = NULL;
+        int r;
+
+        assert_return_code(policy_load(root, &p), errno);
+        r = override_forget(p);
+        *ret_errors = p->n_errors;
+        policy_free(p);
+        return r;
+}
+
+static void test_what_is_listed_no_more_is_forgotten(void **state) {
+        const char *root = *state;
+        size_t n_errors;
+
+        set_weight(root, "stable", "10.1.0.11:8080", 3, true);
+        set_weight(root, "stable", "db.example:8080", 4, true);
+        set_admin(root, "stable", "db.example:8080", ENDPOINT_DRAIN, true);
+        set_admin(root, "stable", "db.example:8080", ENDPOINT_DRAIN, false);
+        set_balance(root, "canary", SM_BALANCE_RANDOM, false);
+        set_weight(root, "canary", "10.1.0.20:8080", 5, false);
+        assert_int_equal(load_and_forget(root, &n_errors), 0);
+        assert_int_equal(n_errors, 0);
+
+        put_file(root, "etc/slicemesh/services/shop.yaml",
+                 "{service: shop, subsets: {stable: {endpoints: ['10.1.0.11:8080']}}}\n");
+        assert_int_equal(load_and_forget(root, &n_errors), 1);
+        assert_true(n_errors > 0);
+        while (load_and_forget(root, &n_errors) > 0)
+                ;
+        assert_int_equal(n_errors, 0);
+        assert_policy(root, 0, 0, 3, ENDPOINT_ENABLED, SM_BALANCE_ROUND_ROBIN);
+        assert_file(root, RUNTIME, NULL);
+}
+
+/* Errors that are none of ours are left to whoever made them. */
+static void test_other_errors_are_not_forgotten(void **state) {
+        const char *root = *state;
+        size_t n_errors;
+
+        put_file(root, "etc/slicemesh/services/shop.d/60-mine.yaml",
+                 "{subsets: {stable: {adjust: {'10.1.0.99:8080': {weight: 3}}}}}\n");
+        put_file(root, PERSISTENT, BANNER "subsets: {stable: {adjust: {'10.1.0.98:8080': {weight: 3}}}}\n");
+        assert_int_equal(load_and_forget(root, &n_errors), 0);
+        assert_int_equal(n_errors, 2);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
         const struct CMUnitTest tests[] = {
@@ -287,6 +334,8 @@ int main(void) {
                 TEST(foreign_files_are_left_alone),
                 TEST(names_that_no_policy_holds),
                 TEST(hostile_texts_stay_texts),
+                TEST(what_is_listed_no_more_is_forgotten),
+                TEST(other_errors_are_not_forgotten),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
