@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stddef.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "../../src/abi/abi-connection.h"
+#include "../../src/abi/abi-policy.h"
+#include "../../src/abi/abi-state.h"
+#include "../../src/basic/cleanup.h"
+#include "../../src/basic/macro.h"
+#include "relay-lab.h"
+
+/* Enough for some hundred services that come and go, and for every port of two addresses in `callers`. */
+static const struct {
+        const char *name;
+        uint32_t value_size;
+        uint32_t entries;
+} tables[] = {
+        [SM_TABLE_CELLS] = { "lab_cells", sizeof(struct sm_cell), 1 << 16 },
+        [SM_TABLE_SERVICES] = { "lab_services", sizeof(struct sm_service), 1024 },
+        [SM_TABLE_ENDPOINTS] = { "lab_endpoints", sizeof(struct sm_endpoint), 4096 },
+        [SM_TABLE_ENDPOINT_STATES] = { "lab_ep_states", sizeof(struct sm_endpoint_state), 4096 },
+        [SM_TABLE_SUBSET_STATES] = { "lab_subsets", sizeof(struct sm_subset_state), 2048 },
+        [SM_TABLE_ROUTE_STATES] = { "lab_routes", sizeof(struct sm_route_state), 2048 },
+        [SM_TABLE_SERVICE_COUNTERS] = { "lab_counters", sizeof(struct sm_service_counters), 1024 },
+        [SM_TABLE_CALLERS] = { "lab_callers", sizeof(struct sm_caller), 1 << 17 },
+};
+_Static_assert(ELEMENTSOF(tables) == _SM_TABLE_MAX, "one row for each table");
+
+static int create_map(enum sm_table t) {
+        LIBBPF_OPTS(bpf_map_create_opts, options);
+        enum bpf_map_type type = BPF_MAP_TYPE_LRU_HASH;
+        uint32_t key_size = sizeof(struct sm_caller_key);
+
+        if (t != SM_TABLE_CALLERS) {
+                type = BPF_MAP_TYPE_ARRAY;
+                key_size = sizeof(uint32_t);
+                options.map_flags = BPF_F_MMAPABLE;
+        }
+        return RET_NERRNO(bpf_map_create(type, tables[t].name, key_size, tables[t].value_size,
+                                         tables[t].entries, &options));
+}
+
+int lab_maps_create(int fds[static _SM_TABLE_MAX], uint32_t entries[static _SM_TABLE_MAX]) {
+        for (enum sm_table t = 0; t < _SM_TABLE_MAX; t++) {
+                fds[t] = create_map(t);
+                if (fds[t] < 0) {
+                        int r = fds[t];
+
+                        while (t-- > 0)
+                                close(fds[t]);
+                        return r;
+                }
+                entries[t] = tables[t].entries;
+        }
+        return 0;
+}
