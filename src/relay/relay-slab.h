@@ -4,12 +4,12 @@
 #include <stddef.h>
 
 /*
- * Objects of one size, reused most recent first. What is freed keeps its memory and stays unused until
+ * Objects of one size, reused most recent first. What is freed keeps its contents and stays unused until
  * slab_settle(), which a worker calls when it has handled a batch of events: a later event of the same
- * batch may still point to the object.
+ * batch may still point to the object, and finds that its descriptor is closed.
  */
 typedef struct Slab {
-        size_t size; /* of an object, at least that of a pointer */
+        size_t size; /* of an object */
         void *free, *dead;
         size_t n_used, n_free; /* the dead count as free */
 } Slab;
