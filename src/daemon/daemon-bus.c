@@ -42,7 +42,8 @@ int manager_bus_setup(Manager *m) {
         r = sd_bus_add_object_manager(m->bus, NULL, SM_BUS_PATH);
         if (r < 0)
                 return r;
-        return sd_bus_request_name(m->bus, SM_BUS_NAME, 0);
+        r = sd_bus_request_name(m->bus, SM_BUS_NAME, 0);
+        return r < 0 ? r : 0;
 }
 
 void manager_bus_done(Manager *m) {

@@ -157,6 +157,9 @@ int explain_bus_method(sd_bus_message *call, void *userdata, sd_bus_error *error
         int r;
 
         r = explain_read(call, &c, error);
+        if (r == -ENXIO)
+                return sd_bus_error_set(error, BUS_ERROR_INVALID_REQUEST,
+                                        "A value has the wrong type: headers are \"as\", all others \"s\".");
         if (r < 0)
                 return r;
         r = explain_take_url(&c, error);
@@ -179,9 +182,9 @@ int explain_bus_method(sd_bus_message *call, void *userdata, sd_bus_error *error
         c.request.host = c.request.host ?: name;
         c.request.fields = (const char **) c.fields;
         r = explain_answer(m, s, &c, &json);
-        if (r == -EINVAL)
-                return sd_bus_error_set(error, BUS_ERROR_INVALID_REQUEST,
-                                        "This is no request that HTTP/1.1 allows.");
+        if (r == -ENOENT)
+                return sd_bus_error_setf(error, BUS_ERROR_NO_SUCH_SERVICE,
+                                         "No policy of service %s is in force.", s->name);
         if (r < 0)
                 return r;
         return sd_bus_reply_method_return(call, "s", json);

@@ -63,7 +63,10 @@ static int polkit_query_answer(PolkitQuery *q, sd_bus_message *reply) {
         if (sd_bus_message_is_method_error(reply, NULL))
                 q->absent = true;
         else {
-                r = sd_bus_message_read(reply, "(bba{ss})", &authorized, &challenge, 0);
+                r = sd_bus_message_enter_container(reply, 'r', "bba{ss}");
+                if (r < 0)
+                        return r;
+                r = sd_bus_message_read(reply, "bb", &authorized, &challenge);
                 if (r < 0)
                         return r;
                 q->authorized = authorized;
@@ -75,6 +78,9 @@ static int polkit_query_answer(PolkitQuery *q, sd_bus_message *reply) {
         if (r < 0)
                 return r;
         r = sd_event_source_set_priority(q->forget, SD_EVENT_PRIORITY_IDLE);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_rewind(q->call, true);
         if (r < 0)
                 return r;
         return sd_bus_enqueue_for_read(bus, q->call);
