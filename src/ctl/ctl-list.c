@@ -126,14 +126,15 @@ Table *list_endpoints(const Mesh *m) {
         return t;
 }
 
-Table *list_slices(const Mesh *m) {
+static Table *build_slices(const Mesh *m, bool compact) {
         const TableColumn columns[] = {
                 { .key = "slice", .title = _("SLICE"), .shrinks = true },
                 { .key = "attached", .title = _("ATTACHED") },
-                { .key = "connects", .title = _("CONNECTS"), .right = true },
+                { .key = "connects", .title = compact ? NULL : _("CONNECTS"), .right = true },
                 { .key = "captured", .title = _("CAPTURED"), .right = true },
                 { .key = "refused", .title = _("REFUSED"), .right = true },
-                { .key = "foreign", .title = _("FOREIGN"), .right = true },
+                { .key = "foreign", .title = compact ? NULL : _("FOREIGN"), .right = true },
+                { .key = "failed", .title = _("FAILED"), .right = true },
                 { .key = "problem", .title = _("PROBLEM"), .shrinks = true },
                 { .key = "cgroup" },
                 { .key = "path" },
@@ -150,11 +151,20 @@ Table *list_slices(const Mesh *m) {
                 table_add_count(t, STYLE_NORMAL, s->captured);
                 add_failures(t, s->refused);
                 add_failures(t, s->foreign);
+                add_failures(t, s->failed);
                 table_add_string(t, STYLE_WARNING, s->problem);
                 table_add_string(t, STYLE_DIM, s->cgroup);
                 table_add_string(t, STYLE_DIM, s->path);
         }
         return t;
+}
+
+Table *list_slices(const Mesh *m) {
+        return build_slices(m, false);
+}
+
+Table *list_slices_compact(const Mesh *m) {
+        return build_slices(m, true);
 }
 
 static const struct {

@@ -5,6 +5,9 @@
 
 /* The objects as tables; NULL if there is no memory. */
 Table *list_services(const Mesh *m);
-Table *list_services_compact(const Mesh *m); /* for people, at 80 columns, with the reasons */
 Table *list_endpoints(const Mesh *m);
 Table *list_slices(const Mesh *m);
+
+/* For people, at 80 columns: with what they need to know first. */
+Table *list_services_compact(const Mesh *m);
+Table *list_slices_compact(const Mesh *m);

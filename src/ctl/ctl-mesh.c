@@ -32,6 +32,11 @@ int read_errors(sd_bus_message *m, void *field) {
         return read_list(m, "(suusss)", read_error, &e->list, &e->n, sizeof(*e->list));
 }
 
+void mesh_errors_done(MeshErrors *e) {
+        free(e->list);
+        *e = (MeshErrors) {};
+}
+
 static int read_subset(sd_bus_message *m, void *field) {
         MeshSubset *s = field;
         int r;
@@ -122,6 +127,7 @@ static const Property slice_properties[] = {
         { "Captured", read_u64, offsetof(MeshSlice, captured) },
         { "Refused", read_u64, offsetof(MeshSlice, refused) },
         { "Foreign", read_u64, offsetof(MeshSlice, foreign) },
+        { "Failed", read_u64, offsetof(MeshSlice, failed) },
 };
 
 static int read_service(sd_bus_message *m, Mesh *mesh, const char *path) {
@@ -379,7 +385,7 @@ void mesh_done(Mesh *m) {
         free(m->endpoints);
         free(m->slices);
         free(m->problems.list);
-        free(m->errors.list);
+        mesh_errors_done(&m->errors);
         free(m->reasons.list);
         for (size_t i = 0; i < m->n_replies; i++)
                 sd_bus_message_unref(m->replies[i]);

@@ -75,7 +75,7 @@ typedef struct MeshService {
 typedef struct MeshSlice {
         const char *path, *name, *problem, *cgroup;
         bool attached;
-        uint64_t connects, captured, refused, foreign;
+        uint64_t connects, captured, refused, foreign, failed;
 } MeshSlice;
 
 typedef struct Mesh {
@@ -106,3 +106,4 @@ ExitStatus mesh_load_service(sd_bus *bus, const char *name, Mesh *ret);
 
 /* a(suusss), as PolicyErrors and Reload have it, into MeshErrors. */
 int read_errors(sd_bus_message *m, void *field);
+void mesh_errors_done(MeshErrors *e);

@@ -3,6 +3,7 @@
 #include <getopt.h>
 #include <stdlib.h>
 
+#include "../basic/array-util.h"
 #include "../basic/cleanup.h"
 #include "../basic/macro.h"
 #include "../basic/table.h"
@@ -90,14 +91,12 @@ static int find_option(int c) {
 }
 
 static int append_header(Options *o, const char *value) {
-        const char **headers = reallocarray(o->headers, o->n_headers + 2, sizeof(*headers));
+        int r;
 
-        if (!headers)
-                return -ENOMEM;
-        o->headers = headers;
-        o->headers[o->n_headers++] = value;
-        o->headers[o->n_headers] = NULL;
-        return 0;
+        r = array_reserve(&o->headers, o->n_headers, sizeof(*o->headers));
+        if (r >= 0)
+                o->headers[o->n_headers++] = value;
+        return r;
 }
 
 static int store_option(Options *o, OptionId id, const char *value) {

@@ -31,7 +31,7 @@ typedef struct Options {
         unsigned given; /* bits of enum OptionId */
         bool help, version, json, no_pager, no_legend, persist, no_ask_password;
         const char *root, *offline, *from;
-        const char **headers; /* NULL-terminated */
+        const char **headers;
         size_t n_headers;
 } Options;
 

@@ -146,13 +146,20 @@ void counts_to_json(const Counts *c, JsonWriter *w, const char *key) {
         json_close(w);
 }
 
-void table_add_share(Table *t, uint64_t share, uint64_t total) {
+const char *share_to_text(uint64_t share, uint64_t total, char buffer[static SHARE_TEXT_MAX]) {
         uint64_t permille = total > 0 ? (share * 1000 + total / 2) / total : 0;
 
         if (share == 0)
-                table_add_string(t, STYLE_DIM, NULL);
-        else if (permille % 10 == 0)
-                table_add_format(t, STYLE_NORMAL, "%" PRIu64 "%%", permille / 10);
+                return strcpy(buffer, "-");
+        if (permille % 10 == 0)
+                snprintf(buffer, SHARE_TEXT_MAX, "%" PRIu64 "%%", permille / 10);
         else
-                table_add_format(t, STYLE_NORMAL, "%" PRIu64 ".%" PRIu64 "%%", permille / 10, permille % 10);
+                snprintf(buffer, SHARE_TEXT_MAX, "%" PRIu64 ".%" PRIu64 "%%", permille / 10, permille % 10);
+        return buffer;
+}
+
+void table_add_share(Table *t, uint64_t share, uint64_t total) {
+        char text[SHARE_TEXT_MAX];
+
+        table_add_string(t, share > 0 ? STYLE_NORMAL : STYLE_DIM, share_to_text(share, total, text));
 }

@@ -39,4 +39,6 @@ void counts_to_json(const Counts *c, JsonWriter *w, const char *key);
 const char *reason_sentence(const char *text);
 
 /* "75%", "33.3%" of `share` in `total`; "-" if that is none. */
+#define SHARE_TEXT_MAX 32
+const char *share_to_text(uint64_t share, uint64_t total, char buffer[static SHARE_TEXT_MAX]);
 void table_add_share(Table *t, uint64_t share, uint64_t total);

@@ -1,22 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "../basic/array-util.h"
 #include "../basic/macro.h"
 #include "ctl-properties.h"
 
 void *list_append(void *list, size_t *n, size_t size) {
-        char **first = list, *grown;
-
-        /* Doubled whenever the number is a power of two. */
-        if ((*n & (*n - 1)) == 0) {
-                grown = reallocarray(*first, MAX(*n * 2, (size_t) 1), size);
-                if (!grown)
-                        return NULL;
-                *first = grown;
-        }
-        return memset(*first + (*n)++ * size, 0, size);
+        if (array_reserve(list, *n, size) < 0)
+                return NULL;
+        return memset(*(char **) list + (*n)++ * size, 0, size);
 }
 
 int read_list(sd_bus_message *m, const char *contents, PropertyReader read, void *list, size_t *n,

@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "ctl-agent.h"
 #include "ctl-i18n.h"
 #include "ctl-output.h"
 #include "ctl-terminal.h"
-
-static void errors_done(MeshErrors *e) {
-        free(e->list);
-}
 
 static ExitStatus print_result(const Options *o, uint64_t revision, const MeshErrors *errors) {
         ExitStatus status = errors->n > 0 ? STATUS_FAILURE : STATUS_OK;
@@ -39,7 +34,7 @@ static ExitStatus print_result(const Options *o, uint64_t revision, const MeshEr
 
 ExitStatus verb_reload(const Options *o, int n, char **arguments) {
         _cleanup_message_ sd_bus_message *reply = NULL;
-        _cleanup_(errors_done) MeshErrors errors = {};
+        _cleanup_(mesh_errors_done) MeshErrors errors = {};
         _cleanup_bus_ sd_bus *bus = NULL;
         ExitStatus status;
         uint64_t revision;

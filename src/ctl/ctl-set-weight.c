@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <stdlib.h>
 
 #include "../abi/abi-limits.h"
+#include "../basic/parse-util.h"
 #include "ctl-endpoint.h"
 #include "ctl-i18n.h"
 #include "ctl-terminal.h"
 
 static int parse_weight(const char *text, uint32_t *ret) {
-        unsigned long weight;
-        char *end;
+        uint64_t weight;
+        int r;
 
-        if (*text < '0' || *text > '9')
-                return -EINVAL;
-        errno = 0;
-        weight = strtoul(text, &end, 10);
-        if (*end || errno != 0 || weight > SM_WEIGHT_MAX)
-                return -EINVAL;
+        r = parse_unsigned(text, &weight);
+        if (r < 0)
+                return r;
+        if (weight > SM_WEIGHT_MAX)
+                return -ERANGE;
         *ret = (uint32_t) weight;
         return 0;
 }

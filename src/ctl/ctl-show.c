@@ -91,6 +91,7 @@ static Table *subset_table(const MeshService *s, const char *subset) {
 /* "stable 90%, canary 10%"; without shares if there is only one. */
 static int add_split(Table *t, const Counts *split) {
         _cleanup_(line_done) Line line = {};
+        char share[SHARE_TEXT_MAX];
         uint64_t total = 0;
         int r;
 
@@ -101,8 +102,8 @@ static int add_split(Table *t, const Counts *split) {
                 total += split->list[i].n;
         for (size_t i = 0; i < split->n; i++) {
                 fprintf(line.f, "%s%s", i > 0 ? ", " : "", split->list[i].name);
-                if (split->n > 1 && total > 0)
-                        fprintf(line.f, " %" PRIu64 "%%", (split->list[i].n * 100 + total / 2) / total);
+                if (split->n > 1)
+                        fprintf(line.f, " %s", share_to_text(split->list[i].n, total, share));
         }
         table_add_string(t, STYLE_NORMAL, line_text(&line));
         return 0;

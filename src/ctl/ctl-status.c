@@ -89,7 +89,7 @@ static int print_status(const Options *o, const Mesh *m) {
         print_policy_errors(&m->errors);
 
         services = list_services_compact(m);
-        slices = list_slices(m);
+        slices = list_slices_compact(m);
         if (!services || !slices)
                 return -ENOMEM;
         r = print_section(o, _("Services"), services);

@@ -7,6 +7,7 @@
 #include "../basic/cleanup.h"
 #include "../basic/macro.h"
 #include "../basic/table.h"
+#include "../policy/policy-schema.h"
 #include "ctl-i18n.h"
 #include "ctl-terminal.h"
 #include "ctl-verb.h"
@@ -59,6 +60,20 @@ static const Verb verbs[] = {
           N_("Changes how the endpoints of a subset take turns: round-robin, random, "
              "least-request or consistent-hash. The subset may be left out if there is only one."),
           verb_set_balance },
+        { "check", "[DIR]", VERB_GROUP_POLICY, 0, 1, OPTIONS_TABLE | OPTION_BIT(OPTION_ROOT),
+          N_("Check the policy files"),
+          N_("Reads the policy files, or those in a directory that is laid out like /etc/slicemesh, and "
+             "prints all errors as FILE:LINE:COLUMN: KEY: MESSAGE. The exit status is 1 if there are any. "
+             "slicemeshd need not run and is not told."),
+          verb_check },
+        { "explain", "[METHOD] URL", VERB_GROUP_POLICY, 1, 2,
+          OPTIONS_OUTPUT | OPTION_BIT(OPTION_ROOT) | OPTION_BIT(OPTION_OFFLINE) | OPTION_BIT(OPTION_FROM) |
+          OPTION_BIT(OPTION_HEADER),
+          N_("Tell where a request would go, and why"),
+          N_("Shows which service a request belongs to, which of its routes were tried and why they match "
+             "or not, how the requests are split, and which endpoints may get it. Asks slicemeshd, or with "
+             "--offline or --root the policy files alone. Nothing is sent to anybody."),
+          verb_explain },
         { "reload", "", VERB_GROUP_POLICY, 0, 0,
           OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_NO_ASK_PASSWORD),
           N_("Put the policy files in force"),
@@ -121,8 +136,17 @@ static ExitStatus print_version(void) {
         return STATUS_OK;
 }
 
+static const char *verb_name(const void *userdata, size_t i) {
+        return verbs[i].name;
+}
+
 static ExitStatus unknown_verb(const char *name) {
-        print_error(_("There is no verb \"%s\"."), name);
+        const char *near = schema_nearest(name, verb_name, NULL, ELEMENTSOF(verbs));
+
+        if (near)
+                print_error(_("There is no verb \"%s\"; did you mean \"%s\"?"), name, near);
+        else
+                print_error(_("There is no verb \"%s\"; \"%s --help\" lists them."), name, "slicemeshctl");
         return STATUS_USAGE;
 }
 

@@ -5,6 +5,7 @@ Stands in for slicemeshd on the bus named by $DBUS_SYSTEM_BUS_ADDRESS. The types
 of the interface XML, so that slicemeshctl is tested against the interface and not against this file. Calls
 that change something are appended to LOG; with "deny" they are refused as polkit would.
 """
+import json
 import pathlib
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -116,10 +117,11 @@ OBJECTS = {
                             [('default', 'anything', f'{FILES}/db.yaml:1', [('default', 1)], 7)], 7)},
     f'{ROOT}/slice/shop_2eslice': {'Slice': {
         'Name': 'shop.slice', 'Attached': True, 'Problem': '', 'ControlGroup': '/shop.slice',
-        'ControlGroupId': 4711, 'Connects': 1500, 'Captured': 1233, 'Refused': 2, 'Foreign': 0}},
+        'ControlGroupId': 4711, 'Connects': 1500, 'Captured': 1233, 'Refused': 2, 'Foreign': 0,
+        'Failed': 1}},
     f'{ROOT}/slice/batch_2eslice': {'Slice': {
         'Name': 'batch.slice', 'Attached': False, 'Problem': 'The slice is not active.', 'ControlGroup': '',
-        'ControlGroupId': 0, 'Connects': 0, 'Captured': 0, 'Refused': 0, 'Foreign': 0}},
+        'ControlGroupId': 0, 'Connects': 0, 'Captured': 0, 'Refused': 0, 'Foreign': 0, 'Failed': 0}},
     **{path: {'Endpoint': e} for path, e in ENDPOINTS.items()},
 }
 ERRORS = [(f'{FILES}/cart.yaml', 3, 9, 'cart', 'balance',
@@ -131,7 +133,16 @@ MANAGER = {'Version': '0.1', 'State': 'degraded', 'RelayState': 'running', 'Rela
                          'The policy has errors: services that are concerned stay at their last good '
                          'state until the files are mended.')],
            'Revision': 12, 'PolicyErrors': ERRORS, 'Reasons': {'retried': 300, 'connect-failed': 12}}
-EXPLANATION = '''{"service":"shop","routes":[]}'''
+EXPLANATION = {
+    'service': 'shop', 'route': 0, 'reason': 'none', 'sentence': 'Nothing to report.',
+    'routes': [{'name': 'v2', 'origin': f'{FILES}/shop.yaml:14', 'matched': True,
+                'why': 'its condition holds'}],
+    'subsets': [{'name': 'stable', 'share-permille': 1000, 'balance': 'round-robin', 'hash': None,
+                 'picked': None, 'candidates': [
+                     {'endpoint': 1, 'address': '10.1.0.11:8080', 'share-permille': 750, 'avoided': False,
+                      'in-flight': 2},
+                     {'endpoint': 2, 'address': '10.1.0.12:8080', 'share-permille': 250, 'avoided': True,
+                      'in-flight': 0}]}]}
 
 
 class Daemon:
@@ -173,8 +184,10 @@ class Daemon:
 
     def explain(self, message):
         with open(self.log, 'a') as f:
-            print('Explain', *(f'{k}={v}' for k, v in sorted(message.get_args_list()[0].items())), file=f)
-        return EXPLANATION,
+            request = message.get_args_list()[0]
+            texts = (f'{k}={",".join(v) if k == "headers" else v}' for k, v in sorted(request.items()))
+            print('Explain', *texts, file=f)
+        return json.dumps(EXPLANATION),
 
     METHODS = {'GetManagedObjects': managed, 'GetAll': get_all, 'GetService': get_service,
                'SetWeight': change, 'Drain': change, 'Enable': change, 'SetBalance': change,

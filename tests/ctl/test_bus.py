@@ -14,7 +14,7 @@ def test_no_bus(ctl):
 
 @pytest.mark.parametrize('arguments', [
     ['status'], ['list'], ['show', 'shop'], ['reload'], ['monitor'], ['drain', 'shop', '10.1.0.11'],
-    ['set-weight', 'shop', '10.1.0.11', '1'], ['set-balance', 'shop', 'random']])
+    ['set-weight', 'shop', '10.1.0.11', '1'], ['set-balance', 'shop', 'random'], ['explain', 'shop']])
 def test_not_running(empty, arguments):
     result = empty.run(*arguments)
     assert (result.returncode, result.stdout) == (3, '')
@@ -150,6 +150,27 @@ def test_reload(mesh):
     result = mesh.run('reload', '--json')
     assert result.returncode == 1
     assert json.loads(result.stdout)['revision'] == 13
+
+
+def test_explain(mesh):
+    text = mesh.output('explain', 'PUT', 'http://shop/v2?x', '-H', 'a: b', '-H', 'Host: other', '--from',
+                       'db.slice')
+    assert mesh.calls() == [
+        'Explain headers=a: b host=other method=PUT service=shop slice=db.slice target=/v2?x']
+    for part in ('PUT http://shop/v2?x\n', 'goes to the service shop', 'db.slice is not managed',
+                 'v2     its condition holds', 'Subset stable, round-robin\n',
+                 'avoided: its last connections failed'):
+        assert part in text
+    assert 'batch.slice may call it' in mesh.output('explain', '127.71.0.10', '--from', 'batch.slice')
+    assert mesh.calls()[1] == 'Explain headers= host=127.71.0.10 method=GET service=127.71.0.10 ' \
+        'slice=batch.slice target=/'
+
+
+def test_explain_json(mesh):
+    answer = json.loads(mesh.output('explain', '--json', 'shop', '--from', 'shop-web.slice'))
+    assert (answer['service'], answer['caller']) == ('shop', 'allowed')
+    assert answer['subsets'][0]['candidates'][1]['avoided'] is True
+    assert 'caller' not in json.loads(mesh.output('explain', '--json', 'shop'))
 
 
 def follow(mesh, *options):

@@ -27,7 +27,8 @@ def test_version(ctl):
 
 
 @pytest.mark.parametrize('arguments, part', [
-    (['frobnicate'], 'There is no verb "frobnicate".'),
+    (['frobnicate'], 'There is no verb "frobnicate"; "slicemeshctl --help" lists them.'),
+    (['drian', 'shop', 'x'], 'There is no verb "drian"; did you mean "drain"?'),
     (['show'], '"show" needs more arguments: SERVICE'),
     (['status', 'all'], '"status" takes fewer arguments'),
     (['status', '--persist'], '"status" does not take --persist.'),

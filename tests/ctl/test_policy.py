@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The verbs that read policy files themselves. No bus is there."""
+import json
+import pathlib
+import shutil
+
+HERE = pathlib.Path(__file__).parent
+GOOD, BAD = HERE / 'policy-good', HERE / 'policy-bad'
+
+
+def test_check_good(ctl):
+    lines = ctl.output('check', GOOD).splitlines()
+    assert lines[0] == 'The policy has no errors: 2 services.'
+    rows = {line.split()[0]: line.split()[1:] for line in lines if line.startswith('  ')}
+    assert rows['db'] == ['tcp', 'allocated:5432', '1', '2', '1', f'{GOOD}/services/db.yaml:1']
+    assert rows['shop'] == ['http', '127.71.0.10:80', '2', '4', '3', f'{GOOD}/services/shop.yaml:1']
+
+
+def test_check_bad(ctl):
+    result = ctl.run('check', BAD)
+    assert (result.returncode, result.stderr) == (1, '')
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith(f'{BAD}/services/cart.yaml:3:')
+    assert 'wieght' in lines[0] and '"weight"' in lines[0]
+    assert lines[1].startswith(f'{BAD}/services/cart.yaml:4:10: balance: ')
+    assert lines[-1] == '2 errors.'
+    assert any(line.startswith('  shop ') for line in lines), 'what is fine is listed too'
+    assert not any(line.startswith('  cart ') for line in lines)
+
+
+def test_check_json(ctl):
+    result = ctl.run('check', '--json', BAD)
+    assert result.returncode == 1
+    found = json.loads(result.stdout)
+    assert found['valid'] is False
+    assert [(e['line'], e['service']) for e in found['errors']] == [(3, 'cart'), (4, 'cart')]
+    assert [s['service'] for s in found['services']] == ['shop']
+    assert json.loads(ctl.output('check', '--json', GOOD))['valid'] is True
+
+
+def test_check_root(ctl, tmp_path):
+    shutil.copytree(GOOD, tmp_path / 'etc/slicemesh')
+    assert 'no errors: 2 services' in ctl.output('check', '--root', tmp_path)
+
+
+def test_check_nothing_there(ctl, tmp_path):
+    result = ctl.run('check', tmp_path / 'nothing')
+    assert (result.returncode, result.stdout) == (1, '')
+    assert 'No such file or directory' in result.stderr
+
+
+def explain(ctl, *arguments):
+    return json.loads(ctl.output('explain', '--json', '--offline', GOOD, *arguments))
+
+
+def test_explain_routes(ctl):
+    answer = explain(ctl, 'http://shop/v2/x?y')
+    assert [(r['name'], r['matched']) for r in answer['routes']] == [('admin', False), ('v2', True)]
+    assert answer['routes'][1]['origin'] == f'{GOOD}/services/shop.yaml:17'
+    assert [(s['name'], s['share-permille']) for s in answer['subsets']] == [
+        ('stable', 900), ('canary', 100)]
+    assert [(c['address'], c['share-permille']) for c in answer['subsets'][0]['candidates']] == [
+        ('10.1.0.11:8080', 750), ('10.1.0.12:8080', 250), ('10.1.0.13:8080', 0)]
+    assert explain(ctl, 'http://shop/v20')['reason'] == 'no-route'
+    assert explain(ctl, '127.71.0.10:80/assets')['route'] == 2
+    assert explain(ctl, 'shop', '-H', 'host: ADMIN.shop.example:80')['route'] == 0
+
+
+def test_explain_callers(ctl):
+    for name, verdict in (('shop.slice', 'allowed'), ('shop-web.slice', 'allowed'),
+                          ('shopping.slice', 'unmanaged'), ('batch.slice', 'refused'),
+                          ('-.slice', 'unmanaged')):
+        assert explain(ctl, 'http://shop/v2', '--from', name)['caller'] == verdict
+    assert explain(ctl, 'db', '--from', 'batch.slice')['caller'] == 'allowed'
+
+
+def test_explain_names(ctl):
+    text = ctl.output('explain', '--offline', GOOD, 'db:5432')
+    assert 'db.example:5432 ' in text and '[2001:db8::1]:5432 ' in text
+    assert text.count('the hash leads here') == 1
+    assert 'which only slicemeshd knows' in text
+
+
+def test_explain_refused(ctl):
+    text = ctl.output('explain', '--offline', GOOD, 'http://shop/nowhere', '--from', 'batch.slice')
+    assert 'fails at the service shop: no-route' in text
+    assert 'batch.slice is not among its callers' in text
+    assert explain(ctl, 'GET /', 'http://shop/v2')['reason'] == 'bad-request-line'
+    for url in ('https://shop/', 'http:///x', ''):
+        assert ctl.run('explain', '--offline', GOOD, url).returncode == 2
+    result = ctl.run('explain', '--offline', BAD, 'http://cart/')
+    assert result.returncode == 1
+    assert result.stderr == 'There is no service "cart" without errors; try "check".\n'
