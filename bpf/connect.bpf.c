@@ -5,6 +5,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "../src/engine/engine-route.h"
 #include "address.h"
 #include "config.h"
 #include "maps.h"
@@ -20,18 +21,21 @@ enum verdict {
         REWRITE,
 };
 
+#define AF_INET 2      /* <sys/socket.h> is not for the kernel side */
+#define FAMILY_TRIES 4 /* endpoints of the other family that are passed over */
+
 struct target {
         __u8 address[16] __attribute__((aligned(4)));
         __be16 port;
 };
 
 static __always_inline enum verdict refuse(int error) {
-        bpf_set_retval(-error);
+        bpf_set_retval(-error); /* in these hooks since Linux 6.1 */
         return REFUSE;
 }
 
 static __always_inline void count_reason(__u32 service, enum sm_reason reason) {
-        struct sm_service_counters *counters = bpf_map_lookup_elem(&service_counters, &service);
+        struct sm_service_counters *counters = sm_service_counters_at(NULL, service);
 
         if (counters)
                 __sync_fetch_and_add(&counters->reasons[reason], 1);
@@ -49,7 +53,7 @@ static __always_inline const struct sm_vip *find_vip(const struct target *asked,
         return bpf_map_lookup_elem(&vips, &key);
 }
 
-static __always_inline void relay_target(struct target *t) {
+static __always_inline void to_relay(struct target *t) {
         if (address_is_ipv4(t->address))
                 address_set_ipv4(t->address, bpf_htonl(INADDR_LOOPBACK));
         else
@@ -62,16 +66,16 @@ static __always_inline int is_target(const struct sm_socket_context *socket, con
         struct target relay = *asked;
 
         if (socket->protocol == SM_PROTOCOL_TCP) {
-                endpoint = bpf_map_lookup_elem(&endpoints, &socket->endpoint);
+                endpoint = sm_endpoint_at(NULL, socket->endpoint);
                 return endpoint && endpoint->port == asked->port &&
                        address_equal(endpoint->address, asked->address);
         }
-        relay_target(&relay);
+        to_relay(&relay);
         return relay.port == asked->port && address_equal(relay.address, asked->address);
 }
 
-/* Not for us. A socket that was captured before and is connected anew must not keep its old name; but
- * where a slice lies within a slice, the inner one's program has just captured this one. */
+/* Not for us. A socket that was captured before and is connected anew must not keep its old name; but where
+ * a slice lies within a slice, the inner one's program has just captured this one. */
 static __always_inline enum verdict pass(struct bpf_sock_addr *ctx, const struct target *asked) {
         const struct sm_socket_context *socket = bpf_sk_storage_get(&socket_contexts, ctx->sk, NULL, 0);
 
@@ -80,8 +84,62 @@ static __always_inline enum verdict pass(struct bpf_sock_addr *ctx, const struct
         return PASS;
 }
 
-static __always_inline enum verdict capture(struct bpf_sock_addr *ctx, const struct sm_vip *vip,
-                                            struct sm_slice_state *state, __u32 slice, struct target *t) {
+/* An IPv4 socket cannot reach an IPv6 endpoint; the other way round a mapped address does. */
+static __always_inline enum sm_reason pick(const struct sm_request *request, int only_ipv4,
+                                           struct sm_choice *choice, struct target *t) {
+        __u32 unreachable[SM_PICK_EXCLUDED_MAX] = {};
+        const struct sm_endpoint *endpoint;
+        enum sm_reason reason;
+        __u64 now = bpf_ktime_get_ns();
+
+        for (__u32 n = 0; n < FAMILY_TRIES; n++) {
+                reason = sm_choose_endpoint(NULL, choice, request, now, unreachable, n);
+                if (reason != SM_REASON_NONE)
+                        return reason;
+                endpoint = sm_endpoint_at(NULL, choice->endpoint);
+                if (!endpoint)
+                        return SM_REASON_INTERNAL;
+                if (!only_ipv4 || address_is_ipv4(endpoint->address)) {
+                        __builtin_memcpy(t->address, endpoint->address, sizeof(t->address));
+                        t->port = endpoint->port;
+                        return SM_REASON_NONE;
+                }
+                unreachable[n] = choice->endpoint;
+        }
+        return SM_REASON_NO_ENDPOINT;
+}
+
+/* Picks the endpoint of a tcp service. Its connection is counted in sock_ops, once it is on its way. */
+static __always_inline enum sm_reason to_endpoint(struct sm_socket_context *socket, int only_ipv4,
+                                                  struct target *t) {
+        const struct sm_service *service = sm_service_at(NULL, socket->service);
+        const __u8 not_known_yet[16] = {}; /* the same for all units of this host anyway */
+        const struct sm_request request = {
+                .source = not_known_yet,
+                .cgroup = socket->cgroup,
+                .slice = socket->slice,
+                .random = bpf_get_prandom_u32(),
+        };
+        struct sm_choice choice = {};
+        enum sm_reason reason;
+        __u32 root;
+
+        root = service ? SM_READ_ONCE(service->root) : 0;
+        if (root == 0)
+                return SM_REASON_NO_SERVICE;
+        reason = sm_choose_route(NULL, root, &request, &choice);
+        if (reason != SM_REASON_NONE)
+                return reason;
+        reason = sm_choose_subset(NULL, &choice);
+        if (reason != SM_REASON_NONE)
+                return reason;
+        reason = pick(&request, only_ipv4, &choice, t);
+        socket->endpoint = choice.endpoint;
+        return reason;
+}
+
+static __always_inline enum verdict capture(struct bpf_sock_addr *ctx, const struct sm_vip *vip, __u32 slice,
+                                            struct target *t) {
         struct sm_socket_context *socket, fresh = {
                 .port = t->port,
                 .protocol = vip->protocol,
@@ -92,19 +150,24 @@ static __always_inline enum verdict capture(struct bpf_sock_addr *ctx, const str
                 .cgroup = bpf_get_current_cgroup_id(),
         };
         struct sm_service_counters *counters;
+        enum sm_reason reason;
 
         __builtin_memcpy(fresh.address, t->address, sizeof(fresh.address));
-        relay_target(t);
+        if (fresh.protocol == SM_PROTOCOL_TCP) {
+                reason = to_endpoint(&fresh, ctx->family == AF_INET, t);
+                if (reason != SM_REASON_NONE) {
+                        count_reason(fresh.service, reason);
+                        return refuse(ECONNREFUSED);
+                }
+        } else
+                to_relay(t);
 
         socket = bpf_sk_storage_get(&socket_contexts, ctx->sk, &fresh, BPF_LOCAL_STORAGE_GET_F_CREATE);
-        if (!socket) {
-                __sync_fetch_and_add(&state->failed, 1);
+        if (!socket)
                 return refuse(ENOBUFS);
-        }
         *socket = fresh; /* it may have been there before */
 
-        __sync_fetch_and_add(&state->captured, 1);
-        counters = bpf_map_lookup_elem(&service_counters, &fresh.service);
+        counters = sm_service_counters_at(NULL, fresh.service);
         if (counters)
                 __sync_fetch_and_add(&counters->connections, 1);
         return REWRITE;
@@ -115,6 +178,7 @@ static __always_inline enum verdict decide(struct bpf_sock_addr *ctx, struct tar
         __u32 slice = context->slice;
         struct sm_slice_state *state;
         const struct sm_vip *vip;
+        enum verdict verdict;
 
         if (slice == 0 || !ctx->sk)
                 return PASS;
@@ -136,7 +200,10 @@ static __always_inline enum verdict decide(struct bpf_sock_addr *ctx, struct tar
                 count_reason(vip->service, SM_REASON_CALLER_REFUSED);
                 return refuse(EPERM);
         }
-        return capture(ctx, vip, state, slice, t);
+
+        verdict = capture(ctx, vip, slice, t);
+        __sync_fetch_and_add(verdict == REWRITE ? &state->captured : &state->failed, 1);
+        return verdict;
 }
 
 SEC("cgroup/connect4")

@@ -4,8 +4,9 @@
 #include "../abi/abi-state.h"
 
 /*
- * What becomes of an endpoint when connections to it fail or succeed: the same rule for sock_ops, which sees those of
- * tcp services, and the relay, which makes all others. `now` is CLOCK_MONOTONIC in nanoseconds.
+ * What becomes of an endpoint when connections to it fail or succeed: the same rule for sock_ops, which
+ * sees those of tcp services, and the relay, which makes all others. `now` is CLOCK_MONOTONIC in
+ * nanoseconds.
  */
 #define SM_AVOID_FIRST_NS 1000000000ULL /* doubled by each failure that follows, up to: */
 #define SM_AVOID_LONGEST_NS 30000000000ULL

@@ -40,14 +40,13 @@ typedef struct Client {
         bool outside;       /* in no slice */
 } Client;
 
-/* What came of it. While `hold` is open the process keeps its connection. */
+/* What came of it. The process keeps its connection until client_end(). */
 typedef struct ClientResult {
         int error; /* of connect(2), 0 or errno */
         char peer[INET6_ADDRSTRLEN];
         uint16_t peer_port;
         struct sockaddr_storage local;
         pid_t pid;
-        int hold;
 } ClientResult;
 
 void client_run(const SliceFixture *f, const Client *c, ClientResult *ret);
