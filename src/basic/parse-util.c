@@ -58,7 +58,7 @@ static int parse_digits(const char **s, uint64_t *ret) {
         return 0;
 }
 
-/* ".25" of one `factor`; what is finer than the result can say is refused. */
+/* ".25" of one `factor`; refused unless it is a whole number of the smallest unit. */
 static int parse_fraction(const char **s, uint64_t factor, uint64_t *ret) {
         const char *p = *s;
         uint64_t value = 0;
@@ -66,7 +66,7 @@ static int parse_fraction(const char **s, uint64_t factor, uint64_t *ret) {
         if (!isdigit((unsigned char) p[1]))
                 return -EINVAL;
         for (p++; isdigit((unsigned char) *p); p++) {
-                if (factor < 10)
+                if (factor % 10 != 0)
                         return -EINVAL;
                 factor /= 10;
                 value += (uint64_t) (*p - '0') * factor;

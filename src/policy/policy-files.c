@@ -121,7 +121,7 @@ static int compare_name(const void *name, const void *file) {
 }
 
 const PolicyFile *policy_files_find(const PolicyFiles *f, const char *name) {
-        return bsearch(name, f->items, f->n_items, sizeof(*f->items), compare_name);
+        return f->n_items > 0 ? bsearch(name, f->items, f->n_items, sizeof(*f->items), compare_name) : NULL;
 }
 
 static int read_all(int fd, size_t expected, char **ret, size_t *ret_size) {

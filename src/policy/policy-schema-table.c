@@ -53,10 +53,10 @@ const SchemaKey schema_keys[] = {
 
         { PLACE_SERVICE, TYPE_NAME, "service", .required = true, IN(PolicyService, name),
           .doc = "The service's name." },
-        { PLACE_SERVICE, TYPE_ENUM, "protocol", "`http` or `tcp`", IN(PolicyService, protocol),
+        { PLACE_SERVICE, TYPE_ENUM, "protocol", "http or tcp", IN(PolicyService, protocol),
           .values = protocol_names, .standard = "http",
           .doc = "What the callers speak. `http` is balanced by request, `tcp` by connection." },
-        { PLACE_SERVICE, TYPE_OTHER, "address", "an address and port, like `127.71.0.10:80`",
+        { PLACE_SERVICE, TYPE_OTHER, "address", "an address and port",
           .parse = parse_service_address,
           .doc = "Where callers connect to. Without it an address in `vip-range` is allocated, once and for "
                  "ever, and never given to another name. Addresses of real servers may be captured too." },
@@ -111,7 +111,7 @@ const SchemaKey schema_keys[] = {
           .standard = "round-robin",
           .doc = "How requests are spread, by weight in every case: in turn, at random, to the less busy of "
                  "two at random, or by the value that `hash` names, the same one to the same endpoint." },
-        { PLACE_SUBSET, TYPE_OTHER, "hash", "`source`, a header or a cookie", .parse = parse_hash,
+        { PLACE_SUBSET, TYPE_OTHER, "hash", "source, a header or a cookie", .parse = parse_hash,
           .doc = "What `consistent-hash` goes by: `source` (the default; the caller's address and unit), "
                  "`{header: NAME}` or `{cookie: NAME}`. A request that lacks it is balanced at random." },
         { PLACE_SUBSET, TYPE_OTHER, "adjust", "a mapping of listed endpoints to changes",
@@ -123,7 +123,7 @@ const SchemaKey schema_keys[] = {
         { PLACE_HASH, TYPE_OTHER, "cookie", "a cookie's name", .parse = parse_hash_cookie,
           .doc = "The value of this cookie." },
 
-        { PLACE_ENDPOINT, TYPE_OTHER, "address", "`address:port` or `name:port`",
+        { PLACE_ENDPOINT, TYPE_OTHER, "address", "address:port or name:port",
           .parse = parse_endpoint_address, .required = true, .doc = "Where it listens." },
         { PLACE_ENDPOINT, TYPE_UNSIGNED, "weight", IN(PolicyEndpoint, weight), .max = SM_WEIGHT_MAX,
           .standard = "1", .doc = "Its share in relation to the others; 0 gets nothing." },
@@ -151,7 +151,7 @@ const SchemaKey schema_keys[] = {
         UNSUPPORTED(PLACE_ROUTE, "shadow"),
         UNSUPPORTED(PLACE_ROUTE, "accelerate"),
 
-        { PLACE_MATCH, TYPE_OTHER, "host", "a host name or `*.` and a domain", .parse = parse_match_host,
+        { PLACE_MATCH, TYPE_OTHER, "host", "a host name, or *. and a domain", .parse = parse_match_host,
           .doc = "The request's Host, without port, in any case. `*.example.com` is every name below it." },
         { PLACE_MATCH, TYPE_OTHER, "path", "a path or a mapping", .parse = parse_match_path,
           .doc = "The path without query, byte by byte. A text alone is short for `exact`." },

@@ -136,12 +136,12 @@ static int walk_key(Walker *w, const SchemaKey *key, const PolicyNode *n, void *
 }
 
 static int walk_absent(Walker *w, const SchemaKey *key, const PolicyNode *mapping, void *object) {
-        _cleanup_free_ char *expected = NULL;
+        const PolicyNode standard = { .kind = NODE_SCALAR, .text = (char *) key->standard };
 
         if (key->type == TYPE_SECTION)
                 return walk_mapping(w, key->section, NULL, object);
-        if (key->standard && key->type < TYPE_SECTION)
-                return schema_store(key, key->standard, object, &expected);
+        if (key->standard)
+                return walk_key(w, key, &standard, object);
         if (!key->required || w->partial || !mapping)
                 return 0;
         return walk_error(w, &mapping->origin, "The key \"%s\" is missing.", key->name);

@@ -381,7 +381,7 @@ static bool yaml_allows(uint32_t c) {
 
 /*
  * libyaml reads ahead and stops at bytes that are no text: it would see nothing of what is before them.
- * They are reported here, the first of each line, and become '?' in a copy: *ret, NULL if there are none.
+ * They are reported here, the first of each line, and become '_' in a copy: *ret, NULL if there are none.
  * Positive: there are so many that it is no text at all.
  */
 static int check_text(Policy *p, const char *file, const char *data, size_t size, char **ret) {
@@ -404,7 +404,7 @@ static int check_text(Policy *p, const char *file, const char *data, size_t size
                         if (!copy)
                                 return -ENOMEM;
                 }
-                memset(copy + i, '?', MAX(n, 1u));
+                memset(copy + i, '_', MAX(n, 1u));
                 if (reported != at.line && n_reported++ < YAML_ERRORS_MAX) {
                         r = policy_error_add(p, &at, NULL, NULL, "%s",
                                              n == 0 ? "Not valid UTF-8."
