@@ -26,6 +26,9 @@ extern const BusObject slice_bus_object;
 #define BUS_ERROR_OUT_OF_RANGE BUS_ERROR("OutOfRange")
 #define BUS_ERROR_FOREIGN_FILE BUS_ERROR("ForeignFile")
 
+/* Adds the tree to m->bus, which needs no bus behind it. */
+int bus_add_objects(Manager *m);
+
 /* PropertiesChanged, InterfacesAdded, InterfacesRemoved. Nothing while there is no bus; failures are only
  * logged. */
 void bus_object_changed(Manager *m, const char *path, const BusObject *o, const char *property);

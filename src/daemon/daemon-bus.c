@@ -31,7 +31,7 @@ static int bus_add_object(Manager *m, const BusObject *o) {
         return sd_bus_add_node_enumerator(m->bus, NULL, o->parent, o->enumerate, m);
 }
 
-int manager_bus_setup(Manager *m) {
+int bus_add_objects(Manager *m) {
         int r;
 
         for (size_t i = 0; i < ELEMENTSOF(bus_objects); i++) {
@@ -39,7 +39,13 @@ int manager_bus_setup(Manager *m) {
                 if (r < 0)
                         return r;
         }
-        r = sd_bus_add_object_manager(m->bus, NULL, SM_BUS_PATH);
+        return sd_bus_add_object_manager(m->bus, NULL, SM_BUS_PATH);
+}
+
+int manager_bus_setup(Manager *m) {
+        int r;
+
+        r = bus_add_objects(m);
         if (r < 0)
                 return r;
         r = sd_bus_request_name(m->bus, SM_BUS_NAME, 0);

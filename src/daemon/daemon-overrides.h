@@ -22,6 +22,6 @@ int override_set_balance(const char *root, const char *service, const char *subs
                          bool persist);
 
 /* After a load: takes endpoints and subsets that the policy does not list any more out of our files, where
- * they are errors. 1 = something was taken out, and logged: load again, and ask again, as an error names only
- * one of the files that have it. 0 = nothing. */
+ * they are errors. 1 = something was taken out, and logged: load again, and ask again, as an error names
+ * only one of the files that have it. 0 = nothing. */
 int override_forget(const Policy *p);
