@@ -21,8 +21,3 @@ SM_ACCESSOR(sm_route_state_at, struct sm_route_state, route_states)
 SM_ACCESSOR(sm_service_counters_at, struct sm_service_counters, service_counters)
 
 #undef SM_ACCESSOR
-
-/* A connection has no head, and no program sees one yet: nothing is ever read. */
-static inline __u8 sm_byte_at(const __u8 *bytes, __u32 i) {
-        return 0;
-}

@@ -15,11 +15,12 @@
 /* A connection failed: picks pass the endpoint over for a while. Returns 1 if they did not already. */
 static inline int sm_endpoint_failed(struct sm_endpoint_state *state, __u64 now) {
         __u32 before = __sync_fetch_and_add(&state->failures_in_row, 1);
+        __u64 pause = before < SM_AVOID_DOUBLINGS ? SM_AVOID_FIRST_NS << before : SM_AVOID_LONGEST_NS;
         volatile __u64 *avoid_until = &state->avoid_until;
         int fresh = *avoid_until <= now;
 
         __sync_fetch_and_add(&state->failures, 1);
-        *avoid_until = now + (before < SM_AVOID_DOUBLINGS ? SM_AVOID_FIRST_NS << before : SM_AVOID_LONGEST_NS);
+        *avoid_until = now + pause;
         return fresh;
 }
 
