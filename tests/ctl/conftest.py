@@ -27,8 +27,10 @@ class Ctl:
 
     def __init__(self, directory):
         self.directory = directory
-        self.program = pathlib.Path(os.environ['SLICEMESH_BUILD']) / 'src/ctl/slicemeshctl'
+        build = pathlib.Path(os.environ['SLICEMESH_BUILD'])
+        self.program = build / 'src/ctl/slicemeshctl'
         self.environment = {'PATH': os.environ['PATH'], 'LC_ALL': 'C.UTF-8', 'TERM': 'xterm',
+                            'SLICEMESH_LOCALEDIR': str(build / 'po'),
                             'DBUS_SYSTEM_BUS_ADDRESS': f'unix:path={directory}/nothing'}
         self.log = directory / 'calls'
         self.processes = []

@@ -1,10 +1,20 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the program says of itself: help of every verb, in every language, without a bus."""
+"""What the program says of itself: help of every verb, in every language, without a bus; the translations and
+completions that belong to it."""
+import pathlib
 import re
+import subprocess
 
 import pytest
 
-LANGUAGES = ['en']
+TOP = pathlib.Path(__file__).parent.parent.parent
+
+
+def lines_of(path):
+    return [line for line in (TOP / path).read_text().splitlines() if not line.startswith('#')]
+
+
+TRANSLATIONS = lines_of('po/LINGUAS')
 
 
 def verbs(ctl):
@@ -13,7 +23,7 @@ def verbs(ctl):
     return found
 
 
-@pytest.mark.parametrize('language', LANGUAGES)
+@pytest.mark.parametrize('language', ['en', *TRANSLATIONS])
 def test_help(ctl, language):
     for verb in [[]] + [[v] for v in verbs(ctl)]:
         text = ctl.output(*verb, '--help', LANGUAGE=language)
@@ -44,3 +54,69 @@ def test_usage(ctl, arguments, part):
 def test_reasons(ctl):
     text = ctl.output('reasons')
     assert re.search(r'^no-route +404  No route of the service matches the request\.$', text, re.M)
+
+
+def test_translated(ctl):
+    assert 'Optionen:' in ctl.output('--help', LANGUAGE='de')
+    assert 'Keine Route des Dienstes passt' in ctl.output('reasons', LANGUAGE='de')
+    assert 'reasons' in ctl.output('--help', LANGUAGE='de'), 'verbs stay what they are'
+
+
+def test_sources_of_messages():
+    """Every file with messages is looked at for them."""
+    listed = lines_of('po/POTFILES.in')
+    found = [str(f.relative_to(TOP)) for f in (TOP / 'src/ctl').glob('*.c')
+             if re.search(r'\b(_|N_|ngettext)\("', f.read_text())]
+    assert sorted(listed) == listed
+    assert set(found) | {'src/abi/abi-reason.h'} == set(listed)
+
+
+@pytest.mark.parametrize('language', TRANSLATIONS)
+def test_translation_is_complete(language, tmp_path):
+    po, pot = TOP / f'po/{language}.po', tmp_path / 'slicemesh.pot'
+    files = [TOP / name for name in lines_of('po/POTFILES.in')]
+    keywords = re.findall(r"'(--keyword=[^']*)'", (TOP / 'po/meson.build').read_text())
+    subprocess.run(['xgettext', '--from-code=UTF-8', *keywords, '-o', pot, *files], check=True)
+    assert pot.read_text().count('\nmsgid') > 100
+    subprocess.run(['msgcmp', po, pot], check=True)
+    check = subprocess.run(['msgfmt', '--check', '--statistics', '-o', tmp_path / 'mo', po], check=True,
+                           capture_output=True, text=True)
+    assert re.fullmatch(r'\d+ translated messages\.\n', check.stderr)
+
+
+def options(ctl):
+    return re.findall(r'--[a-z-]+', ctl.output('--help').split('Options:')[1].split('"slicemeshctl VERB')[0])
+
+
+@pytest.mark.parametrize('file', ['slicemeshctl.bash', '_slicemeshctl.zsh'])
+def test_completion_knows_all(ctl, file):
+    text = (TOP / 'src/ctl/completion' / file).read_text()
+    for word in verbs(ctl) + options(ctl):
+        assert re.search(rf'(?<![a-z-]){word}(?![a-z-])', text), f'{file} does not know {word}'
+
+
+def complete(ctl, line):
+    """What bash offers for the last word of a line, without the package bash-completion."""
+    script = f'''
+        _init_completion() {{
+                words=({line}); cword=$((${{#words[@]}} - 1)); cur=${{words[cword]}}; prev=${{words[cword - 1]}}
+        }}
+        __ltrimcolon_completions() {{ :; }}
+        _filedir() {{ COMPREPLY=(FILES); }}
+        . {TOP}/src/ctl/completion/slicemeshctl.bash
+        _slicemeshctl
+        printf '%s\\n' "${{COMPREPLY[@]}}"'''
+    environment = {**ctl.environment, 'PATH': f'{ctl.program.parent}:{ctl.environment["PATH"]}'}
+    return subprocess.run(['bash', '-c', script], env=environment, check=True, capture_output=True,
+                          text=True).stdout.split()
+
+
+def test_bash_completion(mesh):
+    assert complete(mesh, 'slicemeshctl sh') == ['show']
+    assert complete(mesh, "slicemeshctl --json ''")[:2] == ['status', 'list']
+    assert complete(mesh, 'slicemeshctl --pers') == ['--persist']
+    assert complete(mesh, "slicemeshctl show ''") == ['cart', 'db', 'shop']
+    assert complete(mesh, 'slicemeshctl drain --persist shop can') == ['canary/10.1.0.11:9090']
+    assert complete(mesh, "slicemeshctl set-balance shop canary l") == ['least-request']
+    assert complete(mesh, "slicemeshctl check ''") == ['FILES']
+    assert complete(mesh, "slicemeshctl explain --from s") == ['shop.slice']
