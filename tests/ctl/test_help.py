@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the program says of itself: help of every verb, in every language, without a bus; the translations and
-completions that belong to it."""
+"""What the program says of itself: help of every verb, in every language, without a bus; the translations
+and completions that belong to it."""
 import pathlib
 import re
 import subprocess
@@ -99,7 +99,8 @@ def complete(ctl, line):
     """What bash offers for the last word of a line, without the package bash-completion."""
     script = f'''
         _init_completion() {{
-                words=({line}); cword=$((${{#words[@]}} - 1)); cur=${{words[cword]}}; prev=${{words[cword - 1]}}
+                words=({line}); cword=$((${{#words[@]}} - 1))
+                cur=${{words[cword]}}; prev=${{words[cword - 1]}}
         }}
         __ltrimcolon_completions() {{ :; }}
         _filedir() {{ COMPREPLY=(FILES); }}
