@@ -106,8 +106,11 @@ static inline int sm_field_is_hop_by_hop(const struct sm_head *head, const __u8 
         case SM_FIELD_UPGRADE:
                 return 1;
 
-        case SM_FIELD_HOST:
         case SM_FIELD_CONTENT_LENGTH:
+                /* Must not stand in these (RFC 9110, section 8.6), and llhttp would wait for the body. */
+                return head->status != 0 && (head->status < 200 || head->status == 204);
+
+        case SM_FIELD_HOST:
         case SM_FIELD_TRAILER:
                 return 0;
 

@@ -76,7 +76,7 @@ enum sm_head_flags {
         SM_HEAD_HTTP_1_0 = 1 << 0,
         SM_HEAD_CLOSE = 1 << 1,           /* Connection: close, in any of its fields */
         SM_HEAD_KEEP_ALIVE = 1 << 2,      /* Connection: keep-alive */
-        SM_HEAD_UPGRADE = 1 << 3,         /* Connection: upgrade and an Upgrade field, in HTTP/1.1 */
+        SM_HEAD_UPGRADE = 1 << 3,         /* Connection: upgrade, and Upgrade is not empty, in HTTP/1.1 */
         SM_HEAD_CHUNKED = 1 << 4,         /* Transfer-Encoding: chunked */
         SM_HEAD_LENGTH = 1 << 5,          /* Content-Length is in content_length */
         SM_HEAD_EXPECT_CONTINUE = 1 << 6, /* in HTTP/1.1 */

@@ -65,6 +65,7 @@ static inline int sm_meaning_start(struct sm_head_parser *p, struct sm_head *hea
 
 /* The head is complete: what only shows in the whole. */
 static inline int sm_meaning_whole(const struct sm_head_parser *p, struct sm_head *head) {
+        __u32 upgrade = head->known[SM_FIELD_UPGRADE] - 1U;
         int old = head->flags & SM_HEAD_HTTP_1_0;
 
         if ((head->flags & SM_HEAD_CHUNKED) && (head->flags & SM_HEAD_LENGTH))
@@ -73,7 +74,7 @@ static inline int sm_meaning_whole(const struct sm_head_parser *p, struct sm_hea
                 return -SM_REASON_BAD_HOST;
         if (old)
                 head->flags &= (__u16) ~SM_HEAD_EXPECT_CONTINUE; /* RFC 9110, section 10.1.1 */
-        if (old || !head->known[SM_FIELD_UPGRADE])
+        if (old || upgrade >= SM_HEAD_FIELDS_MAX || head->fields[upgrade].value.length == 0)
                 head->flags &= (__u16) ~SM_HEAD_UPGRADE; /* RFC 9110, section 7.8 */
         return 0;
 }

@@ -318,8 +318,9 @@ static void test_persistent(void **state) {
 static void test_hop_by_hop(void **state) {
         static const char text[] = PREFIX
                 "Connection: x-A ,, close\r\nX-a: 1\r\nX-B: 2\r\nconnection:\tx-c\t,host,\r\nX-C: 3\r\n"
-                "Keep-Alive: 4\r\nTE: trailers\r\nUpgrade: 5\r\nX-A: 6\r\nTrailer: x\r\nX-AB: 7\r\n\r\n";
-        static const int expected[] = { 0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 0, 0 };
+                "Keep-Alive: 4\r\nTE: trailers\r\nUpgrade: 5\r\nX-A: 6\r\nTrailer: x\r\nX-AB: 7\r\n"
+                "Content-Length: 8\r\n\r\n";
+        static const int expected[] = { 0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0 };
         const __u8 *bytes = (const __u8 *) text;
         struct sm_head head;
 
@@ -327,6 +328,11 @@ static void test_hop_by_hop(void **state) {
         assert_int_equal(head.n_fields, COUNT(expected));
         for (__u32 i = 0; i < head.n_fields; i++)
                 assert_int_equal(sm_field_is_hop_by_hop(&head, bytes, i), expected[i]);
+
+        for (int status = 100; status < 600; status++) {
+                head.status = (__u16) status;
+                assert_int_equal(sm_field_is_hop_by_hop(&head, bytes, 12), status < 200 || status == 204);
+        }
 
         assert_int_equal(sm_head_find(&head, bytes, "x-a", 3, 0), 2);
         assert_int_equal(sm_head_find(&head, bytes, "x-a", 3, 3), 9);
