@@ -8,7 +8,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'relay'))
-from relay_lab import Lab, Skipped  # noqa: E402  (the folder has to be known first)
+from relay_lab import Lab, Skipped  # noqa: E402
 
 SMALL = 43
 LARGE = 65536
@@ -119,8 +119,8 @@ class Haproxy:
 
 
 class Relay:
-    """slicemesh-relay with one worker. In place of the programs on slices, every port of 127.0.0.1 is said to
-    be a caller before each run, so that nothing is to be done for single connections."""
+    """slicemesh-relay with one worker. In place of the programs on slices, every port of 127.0.0.1 is made a
+    caller before each run, so that nothing is to be done for single connections."""
     name = 'slicemesh'
 
     def __init__(self, server):

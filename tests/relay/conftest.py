@@ -22,8 +22,8 @@ def shared_labs():
 
 @pytest.fixture
 def lab(shared_labs):
-    """One relay for the whole session, so that what a test leaves behind is met by the next ones. A relay that has
-    ended failed the test that it ended in; the others get a new one."""
+    """One relay for the whole session, so that what a test leaves behind is met by the next ones. Where it
+    ended, the test has failed; the others get a new one."""
     if not shared_labs or shared_labs[-1].relay.process.poll() is not None:
         shared_labs.append(start(workers=1))
     return shared_labs[-1]

@@ -17,6 +17,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("SLICEMESH_BUILD", ROOT / "build"))
 RELAY = BUILD / "src/relay/slicemesh-relay"
 LAB = BUILD / "tests/relay/relay-lab"
+SANITIZED = os.environ.get("SLICEMESH_SANITIZED") == "1"
+RELAY_OPTIONS = ["--no-sandbox"] if SANITIZED else []  # sanitizers look at /proc and trace themselves
 EXIT_SKIPPED = 77
 NOBODY = 65534
 
@@ -51,6 +53,7 @@ class Relay:
 
         def become_service():
             os.dup2(listener.fileno(), 3)
+            os.set_inheritable(3, True)  # it may have been 3 already
             os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
             if os.getuid() == 0:
                 os.setgroups([])
@@ -58,8 +61,8 @@ class Relay:
                 os.setuid(NOBODY)
 
         with open(self.log, "wb") as log:
-            self.process = subprocess.Popen([binary], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            preexec_fn=become_service, close_fds=False, cwd="/")
+            self.process = subprocess.Popen([binary, *RELAY_OPTIONS], stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, preexec_fn=become_service, close_fds=False, cwd="/")
         listener.close()
         self.pid = self.process.pid
 

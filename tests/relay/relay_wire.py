@@ -239,7 +239,7 @@ class Upstream:
         self.wires = []  # accepted, the newest last
 
     def wire(self):
-        """The connection that was accepted last, else the next one: for a relay that has no need of a second."""
+        """The connection that was accepted last, or the first: for a relay that needs no second."""
         return self.wires[-1] if self.wires else self.accept()
 
     def accept(self):

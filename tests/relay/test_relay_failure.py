@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Endpoints that cannot be reached or break off, clients that go away: what others see and what is counted."""
+"""Endpoints that cannot be reached or break off, clients that go away: what others see, what is counted."""
 
 import contextlib
 import socket
@@ -215,7 +215,8 @@ def test_server_ends_before_the_head_is_complete(service, upstream, sent, how):
 @pytest.mark.parametrize("body", [
     LENGTH, LENGTH + b"a", LENGTH + b"a" * 9,
     CHUNKED, CHUNKED + b"5", CHUNKED + b"5\r", CHUNKED + b"5\r\n", CHUNKED + b"5\r\nab", DATA[:-2],
-    DATA[:-1], DATA, DATA + b"0", DATA + b"0\r\n", DATA + b"0\r\nT: t", DATA + b"0\r\nT: t\r\n", DATA + b"0\r\n\r",
+    DATA[:-1], DATA, DATA + b"0", DATA + b"0\r\n", DATA + b"0\r\nT: t", DATA + b"0\r\nT: t\r\n",
+    DATA + b"0\r\n\r",
 ])
 def test_server_ends_within_the_body(service, upstream, body, how):
     """The client must be able to tell that something is missing."""

@@ -50,6 +50,14 @@ def test_any_method_passes(service, method):
     assert got.status == 200
 
 
+@pytest.mark.parametrize("status", ["600 Beyond", "999 Denied"])
+def test_status_of_no_class_counts_as_server_error(service, status):
+    """It passes; RFC 9110 section 15 says how to take it."""
+    _, got = exchange(service, request(), response(b"x", status))
+    assert got.head.start == f"HTTP/1.1 {status}"
+    assert service.settle()["status"] == [0, 0, 0, 0, 0, 1]
+
+
 def test_empty_reason_phrase(service):
     _, got = exchange(service, request(), b"HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n")
     assert got.head.start.rstrip() == "HTTP/1.1 200"
@@ -127,8 +135,16 @@ def test_options_absolute_form_without_path_becomes_asterisk(service):
 @pytest.mark.parametrize("method", ["OPTIONS", "TRACE"])
 def test_max_forwards_counts_down(service, method):
     """RFC 9110 section 7.6.2 wants it of every intermediary."""
-    seen, _ = exchange(service, request("/", method, ["Max-Forwards: 7"]))
-    assert seen.head.all("max-forwards") == ["6"]
+    seen, _ = exchange(service, request("/", method, ["Max-Forwards: 10"]))
+    assert seen.head.all("max-forwards") == ["9"]
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "TRACE"])
+def test_max_forwards_of_zero_is_answered(service, method):
+    client = service.connect()
+    client.send(request("/", method, ["Max-Forwards: 0"]))
+    assert client.read_response().status < 500
+    service.upstreams[0].expect_none()
 
 
 def test_max_forwards_of_other_methods_is_left_alone(service):
@@ -240,7 +256,8 @@ routes:
     client.send(request("/cd", host="x.test"))
     got = client.read_response()
     assert (got.status, got.reason) == (404, "no-route")
-    client.send(request("/", host="x.test"))  # the connection is still good
+    assert not got.head.all("connection"), "the request was in order, so the connection is still good"
+    client.send(request("/", host="x.test"))
     servers[0].read_request()
     servers[0].send(response())
     assert client.read_response().status == 200

@@ -3,6 +3,7 @@
 
 import os
 import threading
+import time
 
 import pytest
 
@@ -120,6 +121,23 @@ def test_interim_responses_pass(service, upstream, interim):
     server.read_request()
     server.send(response(b"next"))
     assert client.read_response().body == b"next"
+
+
+def test_many_interim_responses(service, upstream):
+    """More than a buffer of them, to a client that reads late: they wait their turn as all bytes do."""
+    client = service.connect()
+    client.send(request())
+    server = upstream.accept()
+    server.read_request()
+    one = b"HTTP/1.1 103 Early Hints\r\nLink: <" + b"x" * 400 + b">; rel=preload\r\n\r\n"
+    sender = threading.Thread(target=server.send, args=(one * 10000, response(b"final")))
+    sender.start()
+    time.sleep(0.3)
+    for i in range(10000):
+        assert client.read_response().status == 103, i
+    assert client.read_response().body == b"final"
+    sender.join()
+    assert service.settle()["status"] == [0, 10000, 1, 0, 0, 0]
 
 
 def test_no_interim_response_to_an_http_1_0_client(service, upstream):
@@ -316,26 +334,29 @@ def test_switching_unasked_is_an_error(service, upstream):
     assert service.settle()["reasons"] == {"upstream-bad-head": 1}
 
 
-@pytest.mark.parametrize("fields", [
-    ["Connection: Upgrade", "Upgrade: websocket", "Transfer-Encoding: chunked"],
-    ["Connection: Upgrade", "Upgrade: websocket", "Content-Length: 5"],
-])
-def test_upgrade_with_a_body(service, upstream, fields):
-    """Refused, or forwarded as a plain request, but never a tunnel whose start is a matter of opinion."""
+@pytest.mark.parametrize("framing", ["Transfer-Encoding: chunked", "Content-Length: 5"])
+def test_upgrade_with_a_body(service, upstream, framing):
+    """The tunnel begins where the body has ended, and not before (RFC 9110 section 7.8)."""
+    body = b"5\r\nabcde\r\n0\r\n\r\n" if "chunked" in framing else b"abcde"
     client = service.connect()
-    body = b"5\r\nabcde\r\n0\r\n\r\n" if "chunked" in fields[-1] else b"abcde"
-    client.send(request("/", "POST", fields), body)
-    upstream.listener.settimeout(0.5)
-    try:
-        server = upstream.accept()
-    except TimeoutError:
-        got = client.read_response()
-        assert (got.status, got.reason) == (400, "bad-upgrade")
-        return
-    seen = server.read_request()
-    assert seen.body == b"abcde" and not seen.head.all("upgrade")
-    server.send(response())
-    assert client.read_response().status == 200
+    client.send(request("/", "POST", UPGRADE + [framing]), body, b"tunnel")
+    server = upstream.accept()
+    assert server.read_request().body == b"abcde"
+    server.expect_silence()
+    server.send(SWITCH)
+    assert client.read_head().start.startswith("HTTP/1.1 101 ")
+    assert server.read_exactly(6) == b"tunnel"
+
+
+def test_switching_before_the_body_has_ended_is_an_error(service, upstream):
+    client = service.connect()
+    client.send(request("/", "POST", UPGRADE + ["Content-Length: 5"]), b"ab")
+    server = upstream.accept()
+    server.read_head()
+    server.send(SWITCH)
+    got = client.read_response()
+    assert (got.status, got.reason) == (502, "upstream-bad-head")
+    server.expect_gone()
 
 
 def test_h2c_upgrade_does_not_reach_the_server(service, upstream):

@@ -9,11 +9,10 @@ import time
 
 import pytest
 
-from relay_lab import wait_for
+from relay_lab import SANITIZED, wait_for
 from relay_wire import TIMEOUT, Upstream, Wire, chunked, request, response
 
 MIB = 1 << 20
-SANITIZED = os.environ.get("SLICEMESH_SANITIZED") == "1"
 # Shadow memory and quarantine multiply what is allocated.
 RSS_ROOM = (256 if SANITIZED else 12) * MIB
 OPEN_SOURCE = "127.0.0.9"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Pooled connections that the endpoint closes at the worst moment: nothing is lost, nothing is done twice."""
+"""Pooled connections that the endpoint closes at the worst moment: nothing is lost, or done twice."""
 
 import collections
 import random
