@@ -27,7 +27,7 @@ Table *list_services(const Mesh *m) {
                 { .key = "up", .title = _("UP"), .right = true },
                 { .key = "connections", .title = _("CONNECTIONS"), .right = true },
                 { .key = "requests", .title = _("REQUESTS"), .right = true },
-                { .key = "responses_5xx", .title = "5XX", .right = true },
+                { .key = "responses-5xx", .title = "5XX", .right = true },
                 { .key = "origin" },
                 { .key = "path" },
         };
@@ -101,7 +101,7 @@ Table *list_endpoints(const Mesh *m) {
                 { .key = "weight", .title = _("WEIGHT"), .right = true },
                 { .key = "admin" },
                 { .key = "state", .title = _("STATE") },
-                { .key = "in_flight", .title = _("NOW"), .right = true },
+                { .key = "in-flight", .title = _("NOW"), .right = true },
                 { .key = "requests", .title = _("REQUESTS"), .right = true },
                 { .key = "failures", .title = _("FAILURES"), .right = true },
                 { .key = "path" },

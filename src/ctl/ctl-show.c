@@ -58,7 +58,7 @@ static Table *subset_table(const MeshService *s, const char *subset) {
                 { .title = _("SHARE"), .right = true },
                 { .key = "admin" },
                 { .key = "state", .title = _("STATE") },
-                { .key = "in_flight", .title = _("NOW"), .right = true },
+                { .key = "in-flight", .title = _("NOW"), .right = true },
                 { .key = "connections" },
                 { .key = "requests", .title = _("REQUESTS"), .right = true },
                 { .key = "failures", .title = _("FAILURES"), .right = true },

@@ -39,7 +39,7 @@ def test_status_json(mesh):
     assert [e['line'] for e in status['errors']] == [3, 0]
     assert status['errors'][1]['key'] is None
     assert [s['service'] for s in status['services']] == ['cart', 'db', 'shop']
-    assert status['services'][2]['responses_5xx'] == 280
+    assert status['services'][2]['responses-5xx'] == 280
     assert status['reasons'] == {'retried': 300, 'connect-failed': 12}
 
 
