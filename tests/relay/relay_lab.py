@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A relay under test: this module plays systemd and starts it, relay-lab plays slicemeshd."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -53,7 +54,9 @@ class Relay:
 
         def become_service():
             os.dup2(listener.fileno(), 3)
-            os.set_inheritable(3, True)  # it may have been 3 already
+            for fd in os.listdir("/proc/self/fd"):
+                with contextlib.suppress(OSError):  # the one that the list was read from
+                    os.set_inheritable(int(fd), int(fd) <= 3)
             os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
             if os.getuid() == 0:
                 os.setgroups([])

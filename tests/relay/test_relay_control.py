@@ -3,9 +3,11 @@
 
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import struct
+import subprocess
 import threading
 import time
 
@@ -376,6 +378,29 @@ def test_wrong_descriptors_on_the_link(lab, service, n):
     lab.command("relink")
     ask(client)
     assert wait_for(lambda: lab.relay.descriptors() <= before), (lab.relay.descriptors(), before)
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+def test_no_descriptor_is_closed_twice(own_lab):
+    """In a process of several threads the second close would hit whatever got the number in between."""
+    lab = own_lab()
+    service = lab.service([Upstream()])
+    Servers(service)
+    ask(service.connect())
+    trace = lab.directory / "trace"
+    with subprocess.Popen(["strace", "-f", "-e", "trace=close", "-o", trace, "-p", str(lab.relay.pid)],
+                          stderr=subprocess.PIPE, text=True) as strace:
+        if "attached" not in strace.stderr.readline():
+            pytest.skip("strace cannot attach here")
+        for _ in range(3):
+            lab.command("relink")
+            with service.connect() as client:
+                ask(client)
+        lab.command("stop", 0)
+        assert lab.relay.process.wait(20) == 0
+    lines = trace.read_text().splitlines()
+    assert len([line for line in lines if " close(" in line]) > 3 * 8, "those of the tables at least"
+    assert not [line for line in lines if "EBADF" in line]
 
 
 # stopping

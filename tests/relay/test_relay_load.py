@@ -3,7 +3,9 @@
 
 import asyncio
 import hashlib
+import itertools
 import os
+import socket
 import threading
 import time
 
@@ -15,12 +17,36 @@ from relay_wire import TIMEOUT, Upstream, Wire, chunked, request, response
 MIB = 1 << 20
 # Shadow memory and quarantine multiply what is allocated.
 RSS_ROOM = (256 if SANITIZED else 12) * MIB
-OPEN_SOURCE = "127.0.0.9"
 
 
-def open_source(service):
-    """Every port of one address is a caller of the service, once: nothing is to be done for a connection."""
-    service.lab.command("callers", OPEN_SOURCE, 1024, 65535, service.name)
+class Callers:
+    """Connections from an address all of whose ports are on record as callers of the service, so that nothing
+    is to be done for each of them. A record serves one connection: no port is used twice."""
+
+    numbers = itertools.count(1)
+
+    def __init__(self, service):
+        self.target = ("127.0.0.1", service.lab.port)
+        self.source = f"127.9.0.{next(self.numbers)}"
+        self.ports = iter(range(20000, 65536))
+        service.lab.command("callers", self.source, 20000, 65535, service.name)
+
+    def bind(self):
+        for port in self.ports:
+            sock = socket.socket()
+            try:
+                sock.bind((self.source, port))
+            except OSError:  # somebody has it on all addresses
+                sock.close()
+                continue
+            sock.setblocking(False)
+            return sock
+        raise RuntimeError("all ports are used up")
+
+    async def connect(self):
+        sock = self.bind()
+        await asyncio.get_running_loop().sock_connect(sock, self.target)
+        return await asyncio.open_connection(sock=sock)
 
 
 class EchoServer:
@@ -69,7 +95,14 @@ class EchoServer:
         except (asyncio.IncompleteReadError, ConnectionResetError):
             writer.close()
 
+    async def cancel_all(self):
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     def stop(self):
+        asyncio.run_coroutine_threadsafe(self.cancel_all(), self.loop).result(TIMEOUT)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
 
@@ -87,12 +120,8 @@ async def read_answer(reader):
     return body
 
 
-def open_connection(port):
-    return asyncio.open_connection("127.0.0.1", port, local_addr=(OPEN_SOURCE, 0))
-
-
-async def connection(port, number, n, pipeline):
-    reader, writer = await open_connection(port)
+async def connection(callers, number, n, pipeline):
+    reader, writer = await callers.connect()
     for first in range(0, n, pipeline):
         expected = []
         for i in range(first, min(n, first + pipeline)):
@@ -117,12 +146,11 @@ async def connection(port, number, n, pipeline):
 def test_256_connections_are_never_mixed_up(services, pipeline):
     service = services(2)
     server = EchoServer(service)
-    open_source(service)
+    callers = Callers(service)
     per_connection = 40
 
     async def everything():
-        port = service.lab.port
-        return await asyncio.gather(*(connection(port, i, per_connection, pipeline) for i in range(256)))
+        return await asyncio.gather(*(connection(callers, i, per_connection, pipeline) for i in range(256)))
 
     assert sum(asyncio.run(everything())) == 256 * per_connection
     counters = service.settle()
@@ -339,7 +367,6 @@ def fill_until_blocked_quickly(wire):
 
 def test_slow_reader_gets_everything(private):
     """One byte window, so to speak: 2 MiB read in small bites with pauses."""
-    import socket
     service, _, server = private
     sock = service.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
@@ -367,10 +394,10 @@ def test_slow_reader_gets_everything(private):
 def test_ten_thousand_connections_leave_nothing_behind(own_lab):
     service = own_lab().service([Upstream()])
     server = EchoServer(service)
-    open_source(service)
+    callers = Callers(service)
 
     async def short(i):
-        reader, writer = await open_connection(service.lab.port)
+        reader, writer = await callers.connect()
         kind = i % 5
         if kind == 0:
             writer.write(request(f"/{i}") * 2)
