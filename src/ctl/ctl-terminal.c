@@ -6,27 +6,19 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "../basic/parse-util.h"
 #include "ctl-i18n.h"
 #include "ctl-terminal.h"
 
 #define COLUMNS_FALLBACK 80
 #define COLUMNS_MIN 20
 
-static bool says_no(const char *value) {
-        static const char *const words[] = { "0", "no", "false", "off", "n", "f" };
-
-        for (size_t i = 0; i < ELEMENTSOF(words); i++)
-                if (strcasecmp(value, words[i]) == 0)
-                        return true;
-        return false;
-}
-
-/* -1: not decided yet. Standard output may become a pipe to the pager later. */
-static int colors_of(int fd) {
+static bool colors_of(int fd) {
         const char *e = getenv("SYSTEMD_COLORS");
+        bool b;
 
         if (e && *e)
-                return !says_no(e);
+                return parse_boolean(e, &b) < 0 || b; /* "16", "256" and the like are more than yes */
         e = getenv("NO_COLOR");
         if (e && *e)
                 return false;
@@ -34,6 +26,7 @@ static int colors_of(int fd) {
         return isatty(fd) && e && !streq(e, "dumb");
 }
 
+/* Decided once: standard output may become a pipe to the pager later. */
 bool terminal_colors(void) {
         static int cached = -1;
 

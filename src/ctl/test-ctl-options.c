@@ -14,7 +14,8 @@
 static void test_anywhere(void **state) {
         _cleanup_(options_done) Options o = {};
         char *argv[] = {
-                "ctl", "show", "--json", "shop", "-H", "a: b", "--root=/x", "-Hc: d", "--from", "s.slice", NULL,
+                "ctl", "show", "--json", "shop", "-H", "a: b", "--root=/x", "-Hc: d", "--from", "s.slice",
+                NULL,
         };
         int first;
 
