@@ -6,19 +6,27 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "../basic/parse-util.h"
 #include "ctl-i18n.h"
 #include "ctl-terminal.h"
 
 #define COLUMNS_FALLBACK 80
 #define COLUMNS_MIN 20
 
+/* As systemd reads $SYSTEMD_COLORS, where numbers of colours are more than yes. */
+static bool says_no(const char *value) {
+        static const char *const words[] = { "0", "n", "no", "f", "false", "off" };
+
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                if (strcasecmp(value, words[i]) == 0)
+                        return true;
+        return false;
+}
+
 static bool colors_of(int fd) {
         const char *e = getenv("SYSTEMD_COLORS");
-        bool b;
 
         if (e && *e)
-                return parse_boolean(e, &b) < 0 || b; /* "16", "256" and the like are more than yes */
+                return !says_no(e);
         e = getenv("NO_COLOR");
         if (e && *e)
                 return false;
