@@ -127,7 +127,8 @@ static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *err
         return sd_bus_send(NULL, reply, NULL);
 }
 
-static int append_service(sd_bus_message *reply, const Service *s) {
+static int append_service(sd_bus_message *reply, const void *value) {
+        const Service *s = value;
         _cleanup_free_ char *path = service_bus_path(s);
         char address[ADDRESS_PORT_STRLEN];
 
@@ -138,7 +139,8 @@ static int append_service(sd_bus_message *reply, const Service *s) {
                                      service_state_to_string(s->state), path);
 }
 
-static int append_slice(sd_bus_message *reply, const Slice *s) {
+static int append_slice(sd_bus_message *reply, const void *value) {
+        const Slice *s = value;
         _cleanup_free_ char *path = slice_bus_path(s);
 
         if (!path)
@@ -158,11 +160,14 @@ static int slice_compare(const void *a, const void *b) {
         return strcmp((*x)->name, (*y)->name);
 }
 
-/* The values of a map, sorted. */
-static int sorted_values(const Hashmap *map, int (*compare)(const void *, const void *), void ***ret,
-                         size_t *ret_n) {
-        void **values;
+/* The values of a map, sorted by `compare`, as an array of what `append` makes of each. */
+static int reply_values(sd_bus_message *call, const Hashmap *map, const char *contents,
+                        int (*compare)(const void *, const void *),
+                        int (*append)(sd_bus_message *reply, const void *value)) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_free_ void **values = NULL;
         size_t position = 0, n = 0;
+        int r;
 
         values = calloc(hashmap_size(map) + 1, sizeof(*values));
         if (!values)
@@ -170,63 +175,34 @@ static int sorted_values(const Hashmap *map, int (*compare)(const void *, const 
         while ((values[n] = hashmap_next(map, &position)))
                 n++;
         qsort(values, n, sizeof(*values), compare);
-        *ret = values;
-        *ret_n = n;
-        return 0;
+
+        r = sd_bus_message_new_method_return(call, &reply);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_open_container(reply, 'a', contents);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < n; i++) {
+                r = append(reply, values[i]);
+                if (r < 0)
+                        return r;
+        }
+        r = sd_bus_message_close_container(reply);
+        if (r < 0)
+                return r;
+        return sd_bus_send(NULL, reply, NULL);
 }
 
 static int method_list_services(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        _cleanup_free_ void **services = NULL;
-        Manager *m = userdata;
-        size_t n;
-        int r;
+        const Manager *m = userdata;
 
-        r = sorted_values(m->services, service_compare, &services, &n);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_new_method_return(call, &reply);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_open_container(reply, 'a', "(sssso)");
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < n; i++) {
-                r = append_service(reply, services[i]);
-                if (r < 0)
-                        return r;
-        }
-        r = sd_bus_message_close_container(reply);
-        if (r < 0)
-                return r;
-        return sd_bus_send(NULL, reply, NULL);
+        return reply_values(call, m->services, "(sssso)", service_compare, append_service);
 }
 
 static int method_list_slices(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        _cleanup_free_ void **slices = NULL;
-        Manager *m = userdata;
-        size_t n;
-        int r;
+        const Manager *m = userdata;
 
-        r = sorted_values(m->slices, slice_compare, &slices, &n);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_new_method_return(call, &reply);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_open_container(reply, 'a', "(sbo)");
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < n; i++) {
-                r = append_slice(reply, slices[i]);
-                if (r < 0)
-                        return r;
-        }
-        r = sd_bus_message_close_container(reply);
-        if (r < 0)
-                return r;
-        return sd_bus_send(NULL, reply, NULL);
+        return reply_values(call, m->slices, "(sbo)", slice_compare, append_slice);
 }
 
 static int method_get_service(sd_bus_message *call, void *userdata, sd_bus_error *error) {
