@@ -77,6 +77,23 @@ static void test_trailer_limit(void **state) {
                          -SM_REASON_BAD_CHUNK);
 }
 
+/* The limits are those of one chunk, not of all. */
+static void test_many_chunks(void **state) {
+        static const char text[] = "1;extension\r\nx\r\n", end[] = "0\r\n\r\n";
+        __u64 consumed, data;
+        struct sm_chunk c;
+
+        sm_chunk_start(&c, TRAILER_LIMIT);
+        for (int i = 0; i < 1000; i++) {
+                int r = sm_chunk_parse(&c, (const __u8 *) text, sizeof(text) - 1, &consumed, &data);
+
+                assert_int_equal(r, 0);
+                assert_int_equal(consumed, sizeof(text) - 1);
+                assert_int_equal(data, 1);
+        }
+        assert_int_equal(sm_chunk_parse(&c, (const __u8 *) end, sizeof(end) - 1, &consumed, &data), 1);
+}
+
 /* Feeds the row in portions of at most `portion` bytes, the first of at most `first`. */
 static void check(size_t row, size_t first, size_t portion) {
         size_t n = strlen(rows[row].text), at = 0, end = first < n ? first : n, seen = 0;
@@ -141,6 +158,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_rows),
                 cmocka_unit_test(test_trailer_limit),
+                cmocka_unit_test(test_many_chunks),
                 cmocka_unit_test(test_forward),
         };
 

@@ -142,6 +142,31 @@ static void test_split(void **state) {
         request_done(&r);
 }
 
+/* Tables that lead astray are met with a reason. */
+static void test_broken_tables(void **state) {
+        struct sm_choice c;
+        struct sm_route *route;
+        TestRequest r;
+        TestTables t;
+
+        test_full_policy(&t);
+        request_start(&r, "/v2", "Host: api.example\r\n");
+        route = test_cell(&t, test_policy(&t)->routes + TEST_ROUTE_API);
+        test_set_schedule(&t, &route->split, (const __u32[]) { 5 }, 1);
+        assert_int_equal(sm_pick_for_connection(&t.view, TEST_BASE, &r.q, 0, &c), SM_REASON_INTERNAL);
+        route->split.slots = TEST_CELLS;
+        assert_int_equal(sm_pick_for_connection(&t.view, TEST_BASE, &r.q, 0, &c), SM_REASON_INTERNAL);
+        route->split.n = 0;
+        assert_int_equal(sm_pick_for_connection(&t.view, TEST_BASE, &r.q, 0, &c), SM_REASON_NO_ENDPOINT);
+        route->split.n = 2;
+        route->state = TEST_IDS;
+        assert_int_equal(sm_pick_for_connection(&t.view, TEST_BASE, &r.q, 0, &c), SM_REASON_INTERNAL);
+        route->predicates = TEST_CELLS;
+        assert_int_equal(sm_choose_route(&t.view, TEST_BASE, &r.q, &c), SM_REASON_NONE);
+        assert_int_equal(c.route_index, TEST_ROUTE_REST);
+        request_done(&r);
+}
+
 /* The key that a request has, 0 if it has none. */
 static __u64 key_of(TestTables *t, __u32 subset, const char *fields) {
         const struct sm_subset *s = test_cell(t, test_policy(t)->subsets + subset);
@@ -245,6 +270,7 @@ int main(void) {
                 cmocka_unit_test(test_no_route),
                 cmocka_unit_test(test_connection),
                 cmocka_unit_test(test_split),
+                cmocka_unit_test(test_broken_tables),
                 cmocka_unit_test(test_hash_header),
                 cmocka_unit_test(test_hash_cookie),
                 cmocka_unit_test(test_hash_source),
