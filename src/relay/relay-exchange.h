@@ -63,12 +63,13 @@ typedef struct Exchange {
 
         Flow request, response;
         bool routed;           /* counted as active */
+        bool upgrade;          /* the endpoint is asked for it */
+        bool count_hops;
         bool request_kept;     /* the whole request is still in the buffer, to be sent again */
         bool request_broken;   /* the endpoint takes no more of it */
         bool response_begun;   /* a byte of it came */
         bool response_headed;  /* the final head is parsed */
         bool response_sent;    /* a byte of the final head, or of our own answer, may have left */
-        bool caller_persists;  /* means to send another request */
         bool endpoint_persists;
         bool close;            /* the caller's connection, after this response */
         bool close_delimited;  /* the response ends with the connection */

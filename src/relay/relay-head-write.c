@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "../basic/macro.h"
@@ -8,6 +9,7 @@
 
 #define VERSION_TEXT "HTTP/1.1"
 #define VIA_TEXT "1.1 slicemesh"
+#define MAX_FORWARDS "max-forwards"
 
 /* A head being written. The first append that does not fit makes all later ones fail as well. */
 typedef struct Writer {
@@ -50,6 +52,22 @@ static uint32_t field_end(const struct sm_head *head, uint32_t i) {
         return i + 1u < head->n_fields ? head->fields[i + 1].name.offset : head->length - 2u;
 }
 
+unsigned head_hop_count(const uint8_t *bytes, const struct sm_head *head) {
+        int i = sm_head_find(head, bytes, MAX_FORWARDS, strlen(MAX_FORWARDS), 0);
+        unsigned n = 0;
+
+        if (i < 0 || head->fields[i].value.length == 0)
+                return HOP_COUNT_NONE;
+        for (struct sm_span s = head->fields[i].value; s.length > 0; s.offset++, s.length--) {
+                uint8_t c = bytes[s.offset];
+
+                if (c < '0' || c > '9' || n >= HOP_COUNT_NONE / 10)
+                        return HOP_COUNT_NONE;
+                n = n * 10 + (c - '0');
+        }
+        return n;
+}
+
 static int last_field(const Writer *w, enum sm_known_field known, const char *name) {
         int last = w->head->known[known] - 1;
 
@@ -70,6 +88,8 @@ typedef struct FieldEdit {
         bool keep_upgrade; /* Upgrade */
         bool drop_trailer; /* Trailer: there will be none */
         bool drop_host;    /* Host is written from the target */
+        bool drop_length;  /* Content-Length */
+        bool count_hops;   /* Max-Forwards is counted down */
         Addition via, forwarded_for;
 } FieldEdit;
 
@@ -88,6 +108,9 @@ static bool is_dropped(const Writer *w, const FieldEdit *e, uint32_t i) {
         case SM_FIELD_HOST:
                 return e->drop_host;
 
+        case SM_FIELD_CONTENT_LENGTH:
+                return e->drop_length;
+
         default:
                 return sm_field_is_hop_by_hop(w->head, w->bytes, i);
         }
@@ -97,7 +120,7 @@ static bool is_forwarded_whole(const Writer *w, const FieldEdit *e) {
         const __u16 *known = w->head->known;
 
         return !known[SM_FIELD_CONNECTION] && !known[SM_FIELD_KEEP_ALIVE] && !known[SM_FIELD_PROXY_CONNECTION] &&
-                !known[SM_FIELD_TE] && !known[SM_FIELD_UPGRADE] && !e->drop_host && !e->drop_trailer &&
+                !known[SM_FIELD_TE] && !known[SM_FIELD_UPGRADE] && !e->drop_host && !e->drop_trailer && !e->drop_length && !e->count_hops &&
                 (e->keep_coding || !known[SM_FIELD_TRANSFER_ENCODING]) && !e->via.value && !e->forwarded_for.value;
 }
 
@@ -107,6 +130,18 @@ static void put_addition(Writer *w, const Addition *a, uint32_t i) {
         if (w->head->fields[i].value.length > 0)
                 put_text(w, ", ");
         put_text(w, a->value);
+}
+
+static bool is_hop_count(const Writer *w, uint32_t i) {
+        return sm_span_is(w->bytes, w->head->fields[i].name, MAX_FORWARDS, strlen(MAX_FORWARDS));
+}
+
+static void put_hop_count(Writer *w, uint32_t i) {
+        char text[16];
+
+        snprintf(text, sizeof(text), "%u", head_hop_count(w->bytes, w->head) - 1);
+        put_range(w, w->head->fields[i].name.offset, w->head->fields[i].value.offset);
+        put_text(w, text);
 }
 
 /* Fields that stay stand side by side as a rule, so they are copied by the run. */
@@ -124,6 +159,10 @@ static void put_fields(Writer *w, const FieldEdit *e) {
                 if (is_dropped(w, e, i)) {
                         put_range(w, from, head->fields[i].name.offset);
                         from = field_end(head, i);
+                } else if (e->count_hops && is_hop_count(w, i)) {
+                        put_range(w, from, head->fields[i].name.offset);
+                        put_hop_count(w, i);
+                        from = value_end;
                 } else if ((e->via.value && e->via.field == (int) i) ||
                            (e->forwarded_for.value && e->forwarded_for.field == (int) i)) {
                         put_range(w, from, value_end);
@@ -185,6 +224,7 @@ int head_write_request(Buffer *out, const uint8_t *bytes, const struct sm_head *
                 .keep_coding = true, /* chunked or absent: the parser lets nothing else through */
                 .keep_upgrade = edit->upgrade,
                 .drop_host = head->target_form == SM_TARGET_ABSOLUTE,
+                .count_hops = edit->count_hops,
                 .via = { "Via", edit->via ? VIA_TEXT : NULL, -1 },
                 .forwarded_for = { "X-Forwarded-For", edit->forwarded_for, -1 },
         };
@@ -213,7 +253,8 @@ int head_write_response(Buffer *out, const uint8_t *bytes, const struct sm_head 
         };
         Writer w = { .out = out, .bytes = bytes, .head = head };
         FieldEdit fields = {
-                .keep_coding = edit->chunked,
+                .keep_coding = edit->chunked && !edit->bodiless,
+                .drop_length = edit->bodiless,
                 .keep_upgrade = edit->connection == RESPONSE_UPGRADE,
                 .drop_trailer = (head->flags & SM_HEAD_CHUNKED) && !edit->chunked,
                 .via = { "Via", edit->via ? VIA_TEXT : NULL, -1 },
@@ -225,7 +266,7 @@ int head_write_response(Buffer *out, const uint8_t *bytes, const struct sm_head 
         put_text(&w, VERSION_TEXT);
         put_range(&w, (uint32_t) strlen(VERSION_TEXT), fields_start(head)); /* behind the version it came with */
         put_fields(&w, &fields);
-        if (edit->chunked && !(head->flags & SM_HEAD_CHUNKED))
+        if (edit->chunked && !edit->bodiless && !(head->flags & SM_HEAD_CHUNKED))
                 put_field(&w, "Transfer-Encoding", "chunked");
         if (connections[edit->connection])
                 put_field(&w, "Connection", connections[edit->connection]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <limits.h>
 #include <stdbool.h>
 
 #include "../engine/engine-head.h"
@@ -16,6 +17,7 @@
 
 typedef struct RequestEdit {
         bool upgrade;              /* ask for the upgrade that the caller asks for */
+        bool count_hops;           /* Max-Forwards, which must be there and not 0, is counted down */
         bool via;                  /* append to Via */
         const char *forwarded_for; /* append to X-Forwarded-For; NULL: do not */
         const char *host;          /* for a request without Host, which HTTP/1.0 allows */
@@ -30,9 +32,14 @@ typedef enum ResponseConnection {
 
 typedef struct ResponseEdit {
         ResponseConnection connection;
-        bool chunked; /* the body that follows has this coding */
+        bool chunked;  /* the body that follows has this coding */
+        bool bodiless; /* by its status: nothing may be said about a body (RFC 9110, section 8.6) */
         bool via;
 } ResponseEdit;
+
+/* What Max-Forwards says, if there is a number in it. */
+#define HOP_COUNT_NONE UINT_MAX
+unsigned head_hop_count(const uint8_t *bytes, const struct sm_head *head);
 
 /* Append to `out`. -ENOBUFS: it has too little room. */
 int head_write_request(Buffer *out, const uint8_t *bytes, const struct sm_head *head, const RequestEdit *edit);

@@ -30,6 +30,7 @@ static const struct {
         { 417, "Expectation Failed" },
         { 431, "Request Header Fields Too Large" },
         { 500, "Internal Server Error" },
+        { 501, "Not Implemented" },
         { 502, "Bad Gateway" },
         { 503, "Service Unavailable" },
         { 504, "Gateway Timeout" },
@@ -73,7 +74,7 @@ static void finish_request(Exchange *x) {
         Flow *f = &x->request;
 
         flow_done(f, &x->worker->buffers);
-        if (x->state == EXCHANGE_READING || flow_advance(f, d->in, &x->worker->buffers) < 0 || !f->body.done)
+        if (x->head.length == 0 || flow_advance(f, d->in, &x->worker->buffers) < 0 || !f->body.done)
                 x->close = true;
         if (x->worker->stop_deadline > 0)
                 x->close = true;
@@ -86,8 +87,11 @@ static void drop_upstream(Exchange *x) {
         x->upstream = upstream_free(x->upstream);
         exchange_release_endpoint(x);
         x->response.body.done = true;
-        if (x->response_headed)
-                flow_done(&x->response, &x->worker->buffers); /* a head of which nothing was sent */
+        if (x->response_headed) {
+                /* What broke off: nothing of it was sent, but it is not to depend on that whether the caller can go on. */
+                flow_done(&x->response, &x->worker->buffers);
+                x->close = true;
+        }
         x->response.forwarded = x->response.checked = 0;
 }
 

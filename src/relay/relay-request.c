@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "../engine/engine-fields.h"
 #include "../engine/engine-framing.h"
 #include "relay-caller.h"
 #include "relay-count.h"
@@ -55,6 +56,34 @@ static enum sm_reason choose(Exchange *x) {
         return sm_choose_subset(t, &x->choice);
 }
 
+/* A tunnel begins where the request ends, so it has no body. Of HTTP/2 in clear text RFC 9113 has withdrawn the upgrade,
+ * and its requests would pass by the policy. What we do not ask for is an ordinary request. */
+static bool may_upgrade(const Exchange *x) {
+        const uint8_t *bytes = buffer_at(x->downstream->in);
+        struct sm_span protocol;
+        __u32 position = 0;
+
+        if (!(x->head.flags & SM_HEAD_UPGRADE) || x->request.body.framing != SM_BODY_NONE)
+                return false;
+        while (sm_list_next(bytes, x->head.fields[x->head.known[SM_FIELD_UPGRADE] - 1].value, &position, &protocol))
+                if (sm_span_is(bytes, protocol, "h2c", 3))
+                        return false;
+        return true;
+}
+
+/* What a server would have to answer itself. */
+static enum sm_reason check(Exchange *x) {
+        unsigned hops;
+
+        if (x->head.method == SM_METHOD_CONNECT)
+                return SM_REASON_CONNECT_METHOD;
+        if (x->head.method != SM_METHOD_OPTIONS && x->head.method != SM_METHOD_TRACE)
+                return SM_REASON_NONE;
+        hops = head_hop_count(buffer_at(x->downstream->in), &x->head); /* RFC 9110, section 7.6.2 */
+        x->count_hops = hops != HOP_COUNT_NONE;
+        return hops == 0 ? SM_REASON_NO_HOPS : SM_REASON_NONE;
+}
+
 Progress request_begin(Exchange *x) {
         Downstream *d = x->downstream;
         struct sm_subset_state *subset_state;
@@ -62,13 +91,14 @@ Progress request_begin(Exchange *x) {
 
         body_start(&x->request.body, sm_request_framing(&x->head), x->head.content_length);
         x->request.forwarded = x->request.checked = x->head.length;
-        x->caller_persists = sm_head_persistent(&x->head);
-        x->close = !x->caller_persists;
+        x->close = !sm_head_persistent(&x->head);
+        x->upgrade = may_upgrade(x);
         if (d->refused)
                 return reply_begin(x, SM_REASON_OVERLOADED);
         count_request(x);
-
-        reason = choose(x);
+        reason = check(x);
+        if (reason == SM_REASON_NONE)
+                reason = choose(x);
         if (reason != SM_REASON_NONE)
                 return reply_begin(x, reason);
         subset_state = sm_subset_state_at(&x->tables->tables, x->choice.subset->state);
@@ -81,7 +111,8 @@ int request_write_head(Exchange *x) {
         Downstream *d = x->downstream;
         char source[ADDRESS_TEXT_MAX], destination[ADDRESS_TEXT_MAX];
         RequestEdit edit = {
-                .upgrade = x->head.flags & SM_HEAD_UPGRADE,
+                .upgrade = x->upgrade,
+                .count_hops = x->count_hops,
                 .via = x->policy_flags & SM_POLICY_VIA,
                 .host = destination,
         };

@@ -103,6 +103,7 @@ static int write_head(Exchange *x) {
         const struct sm_head *h = &x->response_head;
         Upstream *u = x->upstream;
         ResponseEdit edit = {
+                .bodiless = h->status < 200 || h->status == 204,
                 .connection = response_connection(x),
                 .chunked = h->flags & SM_HEAD_CHUNKED ? !(x->head.flags & SM_HEAD_HTTP_1_0) : x->response.coding == BODY_CHUNK,
                 .via = x->policy_flags & SM_POLICY_VIA,
@@ -138,8 +139,10 @@ static Progress final_head(Exchange *x) {
         enum sm_body framing = sm_response_framing(h, x->head.method);
         int r;
 
-        if (framing == SM_BODY_TUNNEL && (!(x->head.flags & SM_HEAD_UPGRADE) || !flow_is_done(&x->request)))
+        if (framing == SM_BODY_TUNNEL && !x->upgrade)
                 return reply_begin(x, SM_REASON_UPSTREAM_BAD_HEAD); /* nobody asked for it */
+        if (h->status > 599)
+                return reply_begin(x, SM_REASON_UPSTREAM_BAD_HEAD); /* of no class that there is */
         x->endpoint_persists = sm_head_persistent(h) && framing != SM_BODY_UNTIL_CLOSE;
         choose_coding(x, framing);
         r = write_head(x);
