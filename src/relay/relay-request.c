@@ -91,7 +91,7 @@ Progress request_begin(Exchange *x) {
 
         body_start(&x->request.body, sm_request_framing(&x->head), x->head.content_length);
         x->request.forwarded = x->request.checked = x->head.length;
-        x->close = !sm_head_persistent(&x->head);
+        x->close = d->refused || !sm_head_persistent(&x->head);
         x->upgrade = may_upgrade(x);
         if (d->refused)
                 return reply_begin(x, SM_REASON_OVERLOADED);
