@@ -6,11 +6,17 @@
 #include "ctl-list.h"
 #include "ctl-terminal.h"
 
-static void add_up(Table *t, const MeshService *s) {
-        size_t up = 0, n = s->n_endpoints;
+static size_t count_up(const MeshService *s) {
+        size_t up = 0;
 
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < s->n_endpoints; i++)
                 up += streq(s->endpoints[i].state, "up");
+        return up;
+}
+
+static void add_up(Table *t, const MeshService *s) {
+        size_t up = count_up(s), n = s->n_endpoints;
+
         table_add_format(t, up == 0 ? STYLE_BAD : up < n ? STYLE_WARNING : STYLE_NORMAL, "%zu/%zu", up, n);
 }
 
@@ -24,7 +30,9 @@ Table *list_services(const Mesh *m) {
                 { .key = "protocol", .title = _("PROTOCOL") },
                 { .key = "address", .title = _("ADDRESS"), .shrinks = true },
                 { .key = "state", .title = _("STATE") },
-                { .key = "up", .title = _("UP"), .right = true },
+                { .title = _("UP"), .right = true },
+                { .key = "endpoints-up" },
+                { .key = "endpoints" },
                 { .key = "connections", .title = _("CONNECTIONS"), .right = true },
                 { .key = "requests", .title = _("REQUESTS"), .right = true },
                 { .key = "responses-5xx", .title = "5XX", .right = true },
@@ -41,6 +49,8 @@ Table *list_services(const Mesh *m) {
                 table_add_string(t, STYLE_NORMAL, s->address);
                 table_add_string(t, state_style(s->state), s->state);
                 add_up(t, s);
+                table_add_count(t, STYLE_NORMAL, count_up(s));
+                table_add_count(t, STYLE_NORMAL, s->n_endpoints);
                 table_add_count(t, STYLE_NORMAL, s->connections);
                 table_add_count(t, STYLE_NORMAL, s->requests);
                 add_failures(t, counts_get(&s->responses, "5xx"));

@@ -10,6 +10,10 @@
 ExitStatus load_policy(const char *directory, const char *root, Policy **ret) {
         int r;
 
+        if (directory && root) {
+                print_error(_("A directory and --root exclude each other."));
+                return STATUS_USAGE;
+        }
         r = directory ? policy_load_directory(directory, ret) : policy_load(root, ret);
         if (r == -ENOMEM)
                 print_oom();

@@ -7,6 +7,8 @@
 #include "ctl-list.h"
 #include "ctl-terminal.h"
 
+#define ERRORS_SHOWN 10 /* of the policy, so that they push nothing else away */
+
 static void add_policy_field(Table *t, const Mesh *m) {
         table_add_string(t, STYLE_DIM, _("Policy:"));
         if (m->errors.n == 0)
@@ -74,8 +76,12 @@ static void print_policy_errors(const MeshErrors *e) {
         putchar('\n');
         print_styled(STYLE_HEADING, "%s", _("Errors in the policy"));
         putchar('\n');
-        for (size_t i = 0; i < e->n; i++)
+        for (size_t i = 0; i < MIN(e->n, (size_t) ERRORS_SHOWN); i++)
                 print_policy_error(&e->list[i], 2);
+        if (e->n > ERRORS_SHOWN) {
+                printf("  ");
+                printf(_("and %zu more; \"%s\" lists them\n"), e->n - ERRORS_SHOWN, "slicemeshctl check");
+        }
 }
 
 static int print_status(const Options *o, const Mesh *m) {

@@ -40,6 +40,7 @@ def test_status_json(mesh):
     assert status['errors'][1]['key'] is None
     assert [s['service'] for s in status['services']] == ['cart', 'db', 'shop']
     assert status['services'][2]['responses-5xx'] == 280
+    assert [(s['endpoints-up'], s['endpoints']) for s in status['services']] == [(3, 3), (1, 2), (1, 3)]
     assert status['reasons'] == {'retried': 300, 'connect-failed': 12}
 
 

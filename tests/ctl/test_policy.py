@@ -49,6 +49,13 @@ def test_check_nothing_there(ctl, tmp_path):
     assert 'No such file or directory' in result.stderr
 
 
+def test_root_or_directory(ctl):
+    for arguments in ['check', '--root=/', GOOD], ['explain', '--root=/', '--offline', GOOD, 'shop']:
+        result = ctl.run(*arguments)
+        assert (result.returncode, result.stdout) == (2, '')
+        assert 'exclude each other' in result.stderr
+
+
 def explain(ctl, *arguments):
     return json.loads(ctl.output('explain', '--json', '--offline', GOOD, *arguments))
 
