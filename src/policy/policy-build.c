@@ -76,7 +76,7 @@ static int check_tcp(Walker *w, const PolicyNode *root) {
 
                 if (!n || (n->kind == NODE_SCALAR && streq(n->text, "false")))
                         continue;
-                r = walk_error(w, &n->key_origin, "\"%s\" needs protocol http.", http_keys[i]);
+                r = walk_error_child(w, n, "Needs protocol http.");
                 if (r < 0)
                         return r;
         }
@@ -150,10 +150,9 @@ static int check_service(Walker *w, const PolicyNode *root) {
         int r = 0;
 
         if (protocol && s->protocol == SM_PROTOCOL_GRPC)
-                r = walk_error(w, &protocol->origin, "The protocol grpc is not supported by this version.");
+                r = walk_error_child(w, protocol, "The protocol grpc is not supported by this version.");
         if (r >= 0 && port && address)
-                r = walk_error(w, &port->key_origin,
-                               "\"port\" cannot stand beside \"address\", which has one.");
+                r = walk_error_child(w, port, "Cannot stand beside \"address\", which has a port itself.");
         if (r >= 0)
                 r = check_subsets(w, root);
         if (r >= 0 && s->protocol == SM_PROTOCOL_TCP)

@@ -25,7 +25,7 @@ int policy_files_list(char *const *directories, const char *suffix, PolicyFiles 
 void policy_files_done(PolicyFiles *f);
 const PolicyFile *policy_files_find(const PolicyFiles *f, const char *name);
 
-/* 0 = read, 1 = masked: nothing returned. -EFBIG; -EINVAL: no regular file. */
+/* A NUL follows the data. 1 = masked: nothing returned. -EFBIG; -EINVAL: no regular file. */
 int policy_file_read(const char *path, char **ret, size_t *ret_size);
 
 /* Written under another name in the same directory, synced, renamed: it is there whole or not at all. */

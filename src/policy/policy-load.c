@@ -27,8 +27,6 @@ static void loader_done(Loader *l) {
         policy_files_done(&l->drop_ins);
 }
 
-DEFINE_TRIVIAL_CLEANUP(Policy *, policy_free)
-
 static int push_path(char ***strv, const char *directory, const char *name) {
         _cleanup_free_ char *path = NULL;
 
@@ -134,14 +132,13 @@ static int loader_merge_drop_ins(Loader *l, PolicyDocument *d) {
 /* Errors of a document are errors of its service, those of the text by line. */
 static int claim_errors(Policy *p, const PolicyDocument *d, size_t first_text_error, size_t n_text_errors) {
         const char *name = policy_document_name(d->root);
-        PolicyError *text = p->errors + first_text_error, *syntax = p->errors + d->first_error;
         int r = 0;
 
-        for (size_t i = 0; name && r >= 0 && i < n_text_errors; i++)
-                if (text[i].origin.line >= d->first_line && text[i].origin.line <= d->last_line)
-                        r = strdup_to(&text[i].service, name);
-        for (size_t i = 0; name && r >= 0 && i < d->n_errors; i++)
-                r = strdup_to(&syntax[i].service, name);
+        for (size_t i = first_text_error; name && r >= 0 && i < first_text_error + n_text_errors; i++)
+                if (p->errors[i].origin.line >= d->first_line && p->errors[i].origin.line <= d->last_line)
+                        r = strdup_to(&p->errors[i].service, name);
+        for (size_t i = d->first_error; name && r >= 0 && i < d->first_error + d->n_errors; i++)
+                r = strdup_to(&p->errors[i].service, name);
         return r;
 }
 

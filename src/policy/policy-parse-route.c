@@ -85,7 +85,6 @@ int parse_to(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object)
 
 /* A share; *percents counts those that are percentages. */
 static int parse_share(Walker *w, const PolicyNode *n, PolicyRoute *route, size_t *percents) {
-        char text[QUOTED_SIZE];
         unsigned permille;
         uint64_t weight;
         size_t subset;
@@ -101,9 +100,8 @@ static int parse_share(Walker *w, const PolicyNode *n, PolicyRoute *route, size_
         } else
                 r = parse_unsigned(n->text, &weight);
         if (r < 0 || weight > SM_WEIGHT_MAX)
-                return walk_error(w, &n->origin,
-                                  "Expected a weight from 0 to %u, or a percentage like 12.5%%, not %s.",
-                                  SM_WEIGHT_MAX, string_quote(n->text, text));
+                return walk_error_expected(w, n, "a weight from 0 to %u, or a percentage like 12.5%%",
+                                           SM_WEIGHT_MAX);
         r = find_subset(w, n->key, &n->key_origin, &subset);
         return r > 0 ? add_split(route, subset, (unsigned) weight) : r;
 }
@@ -138,7 +136,7 @@ int parse_split(Walker *w, const SchemaKey *key, const PolicyNode *n, void *obje
         PolicyRoute *route = object;
         int r;
 
-        r = walk_expect(w, n, NODE_MAPPING, "subsets to shares");
+        r = walk_expect(w, n, NODE_MAPPING, key->form);
         if (r <= 0)
                 return r;
         if (route->n_splits > 0)
@@ -182,7 +180,7 @@ static bool host_is_literal(const char *s) {
 
 int parse_match_host(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
         enum sm_predicate_op op = SM_OP_EXACT;
-        char text[QUOTED_SIZE], *host;
+        char *host;
         int r;
 
         r = walk_expect(w, n, NODE_SCALAR, key->form);
@@ -196,14 +194,11 @@ int parse_match_host(Walker *w, const SchemaKey *key, const PolicyNode *n, void 
                 host++; /* the dot belongs to the suffix */
         }
         if (!host_name_is_valid(op == SM_OP_SUFFIX ? host + 1 : host) && !host_is_literal(host))
-                return walk_error(w, &n->origin,
-                                  "Expected a host name without port, or *. and a domain, not %s.",
-                                  string_quote(n->text, text));
+                return walk_error_expected(w, n, "a host name without port, or *. and a domain");
         return add_predicate(object, SM_MATCH_HOST, op, host);
 }
 
 static int add_path(Walker *w, const PolicyNode *n, PolicyRoute *route, enum sm_predicate_op op) {
-        char text[QUOTED_SIZE];
         size_t length = 0;
         int r;
 
@@ -213,9 +208,8 @@ static int add_path(Walker *w, const PolicyNode *n, PolicyRoute *route, enum sm_
         while (n->text[length] > ' ' && n->text[length] <= '~' && !strchr("?#", n->text[length]))
                 length++;
         if (n->text[0] != '/' || n->text[length])
-                return walk_error(w, &n->origin,
-                                  "Expected a path that starts with / and has no query, spaces or other "
-                                  "characters that must be encoded, not %s.", string_quote(n->text, text));
+                return walk_error_expected(w, n, "a path that starts with / and has no query, spaces or "
+                                           "other characters that must be encoded");
         return add_predicate(route, SM_MATCH_PATH, op, n->text);
 }
 
@@ -254,8 +248,7 @@ static int check_route(Walker *w, const PolicyNode *n, PolicyRoute *route, size_
         }
         if (w->model->protocol != SM_PROTOCOL_TCP || (!match && route->timeout_usec == 0))
                 return 0;
-        return walk_error(w, match ? &match->key_origin : &timeout->key_origin,
-                          "\"%s\" needs protocol http.", match ? "match" : "timeout");
+        return walk_error_child(w, match ?: timeout, "Needs protocol http.");
 }
 
 static int parse_route(Walker *w, const PolicyNode *n, size_t i) {
@@ -313,10 +306,10 @@ static int check_route_names(Walker *w) {
 int parse_routes(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
         int r;
 
-        r = walk_expect(w, n, NODE_SEQUENCE, "routes");
+        r = walk_expect(w, n, NODE_SEQUENCE, key->form);
         if (r <= 0)
                 return r;
-        if (n->n_children == 0 || n->n_children > UINT16_MAX)
+        if ((n->n_children == 0 && !w->partial) || n->n_children > UINT16_MAX)
                 return walk_error(w, &n->origin, "Expected 1 to %u routes.", UINT16_MAX);
         r = sort_subsets(w->model, &w->subset_by_name);
         for (size_t i = 0; r >= 0 && i < n->n_children; i++) {

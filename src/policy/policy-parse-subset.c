@@ -15,7 +15,6 @@ int parse_shorthand(Walker *w, const SchemaKey *key, const PolicyNode *n, void *
 
 int parse_endpoint_address(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
         PolicyEndpoint *e = object;
-        char text[QUOTED_SIZE];
         int r;
 
         r = walk_expect(w, n, NODE_SCALAR, key->form);
@@ -25,12 +24,10 @@ int parse_endpoint_address(Walker *w, const SchemaKey *key, const PolicyNode *n,
         if (r == -ENOMEM)
                 return r;
         if (r < 0)
-                return walk_error(w, &n->origin,
-                                  "Expected an address and port, like 10.1.0.11:8080, [fd00::1]:8080 or "
-                                  "db.example:8080, not %s.", string_quote(n->text, text));
-        if (!e->host && IN6_IS_ADDR_UNSPECIFIED(&e->address))
-                return walk_error(w, &n->origin, "%s is not an address that one can connect to.",
-                                  string_quote(n->text, text));
+                return walk_error_expected(w, n, "an address and port, like 10.1.0.11:8080, "
+                                           "[fd00::1]:8080 or db.example:8080");
+        if (!e->host && !address_is_reachable(&e->address))
+                return walk_error_expected(w, n, "an address that one can connect to");
         return strdup_to(&e->text, n->text);
 }
 
@@ -103,7 +100,7 @@ int parse_endpoints(Walker *w, const SchemaKey *key, const PolicyNode *n, void *
         PolicySubset *s = object;
         int r;
 
-        r = walk_expect(w, n, NODE_SEQUENCE, "endpoints");
+        r = walk_expect(w, n, NODE_SEQUENCE, key->form);
         if (r <= 0)
                 return r;
         for (size_t i = 0; i < n->n_children; i++) {
@@ -144,7 +141,7 @@ int parse_adjust(Walker *w, const SchemaKey *key, const PolicyNode *n, void *obj
         PolicySubset *s = object;
         int r;
 
-        r = walk_expect(w, n, NODE_MAPPING, "endpoints to changes");
+        r = walk_expect(w, n, NODE_MAPPING, key->form);
         if (r <= 0)
                 return r;
         r = sort_endpoints(s, &sorted);
@@ -173,15 +170,13 @@ static bool token_is_valid(const char *s) {
 
 static int parse_hash_name(Walker *w, const SchemaKey *key, const PolicyNode *n, PolicySubset *s,
                            enum sm_hash_source source) {
-        char text[QUOTED_SIZE];
         int r;
 
         r = walk_expect(w, n, NODE_SCALAR, key->form);
         if (r <= 0)
                 return r;
         if (!token_is_valid(n->text))
-                return walk_error(w, &n->origin, "Expected %s, not %s.", key->form,
-                                  string_quote(n->text, text));
+                return walk_error_expected(w, n, "%s", key->form);
         if (s->hash_name)
                 return walk_error(w, &n->key_origin, "Expected either \"header\" or \"cookie\", not both.");
         s->hash = source;
@@ -210,8 +205,7 @@ int parse_hash(Walker *w, const SchemaKey *key, const PolicyNode *n, void *objec
                 return 0;
         }
         if (n->kind != NODE_MAPPING || n->n_children == 0)
-                return walk_error(w, &n->origin,
-                                  "Expected \"source\", {header: NAME} or {cookie: NAME}.");
+                return walk_error_expected(w, n, "source, {header: NAME} or {cookie: NAME}");
         return walk_mapping(w, PLACE_HASH, n, s);
 }
 
@@ -245,10 +239,10 @@ static int parse_subset(Walker *w, const PolicyNode *n, PolicyService *service) 
 int parse_subsets(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
         int r;
 
-        r = walk_expect(w, n, NODE_MAPPING, "names to subsets");
+        r = walk_expect(w, n, NODE_MAPPING, key->form);
         if (r <= 0)
                 return r;
-        if (n->n_children == 0)
+        if (n->n_children == 0 && !w->partial)
                 return walk_error(w, &n->origin, "Expected at least one subset.");
         if (n->n_children > UINT16_MAX)
                 return walk_error(w, &n->origin, "Expected at most %u subsets.", UINT16_MAX);

@@ -7,7 +7,6 @@
 #include "policy-parse.h"
 
 static int parse_slice(Walker *w, const PolicyNode *n, char ***slices) {
-        char text[QUOTED_SIZE];
         int r;
 
         r = walk_expect(w, n, NODE_SCALAR, "a slice");
@@ -17,8 +16,7 @@ static int parse_slice(Walker *w, const PolicyNode *n, char ***slices) {
                 return walk_error(w, &n->origin,
                                   "The root slice cannot be managed: slicemesh itself runs in it.");
         if (!slice_name_is_valid(n->text))
-                return walk_error(w, &n->origin, "Expected the name of a slice, like shop.slice, not %s.",
-                                  string_quote(n->text, text));
+                return walk_error_expected(w, n, "the name of a slice, like shop.slice");
         if (strv_contains(*slices, n->text))
                 return walk_error(w, &n->origin, "The slice %s is listed twice.", n->text);
         return strv_push(slices, n->text);
@@ -28,12 +26,12 @@ int parse_slices(Walker *w, const SchemaKey *key, const PolicyNode *n, void *obj
         char ***slices = (char ***) ((char *) object + key->offset);
         int r;
 
-        r = walk_expect(w, n, NODE_SEQUENCE, "slices");
+        r = walk_expect(w, n, NODE_SEQUENCE, key->form);
         if (r <= 0)
                 return r;
         if (n->n_children > SM_SLICES_MAX)
                 return walk_error(w, &n->origin, "Expected at most %u slices.", SM_SLICES_MAX);
-        if (n->n_children == 0 && w->model) /* no callers at all would read as all of them */
+        if (n->n_children == 0 && w->model && !w->partial) /* no callers would read as all of them */
                 return walk_error(w, &n->origin, "Expected at least one slice.");
         for (size_t i = 0; i < n->n_children; i++) {
                 walk_enter(w, n->children[i], i);
@@ -47,7 +45,6 @@ int parse_slices(Walker *w, const SchemaKey *key, const PolicyNode *n, void *obj
 
 int parse_vip_range(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
         PolicyMesh *m = object;
-        char text[QUOTED_SIZE];
         struct in6_addr network;
         unsigned prefix;
         int r;
@@ -57,9 +54,7 @@ int parse_vip_range(Walker *w, const SchemaKey *key, const PolicyNode *n, void *
                 return r;
         r = parse_network(n->text, &network, &prefix);
         if (r < 0 || prefix < 8 || prefix > 30)
-                return walk_error(w, &n->origin,
-                                  "Expected an IPv4 network of 8 to 30 bits, like 127.71.0.0/16, not %s.",
-                                  string_quote(n->text, text));
+                return walk_error_expected(w, n, "an IPv4 network of 8 to 30 bits, like 127.71.0.0/16");
         if (network.s6_addr[12] == 127 && network.s6_addr[13] == 0 && prefix >= 16)
                 return walk_error(w, &n->origin, "127.0.0.0/16 is in use by the host itself.");
         m->vip_network = network;
@@ -67,11 +62,16 @@ int parse_vip_range(Walker *w, const SchemaKey *key, const PolicyNode *n, void *
         return 0;
 }
 
+bool address_is_reachable(const struct in6_addr *a) {
+        if (IN6_IS_ADDR_V4MAPPED(a))
+                return a->s6_addr[12] != 0 && a->s6_addr[12] < 224; /* 0.0.0.0/8, multicast and above */
+        return !IN6_IS_ADDR_UNSPECIFIED(a) && !IN6_IS_ADDR_MULTICAST(a);
+}
+
 int parse_service_address(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
         _cleanup_free_ char *host = NULL;
         PolicyService *s = object;
         struct in6_addr address;
-        char text[QUOTED_SIZE];
         uint16_t port;
         int r;
 
@@ -82,13 +82,9 @@ int parse_service_address(Walker *w, const SchemaKey *key, const PolicyNode *n, 
         if (r == -ENOMEM)
                 return r;
         if (r < 0 || host)
-                return walk_error(w, &n->origin,
-                                  "Expected an address and port, like 127.71.0.10:80, not %s.",
-                                  string_quote(n->text, text));
-        if (IN6_IS_ADDR_UNSPECIFIED(&address) || IN6_IS_ADDR_MULTICAST(&address) ||
-            (IN6_IS_ADDR_V4MAPPED(&address) && (address.s6_addr[12] == 0 || address.s6_addr[12] >= 224)))
-                return walk_error(w, &n->origin, "%s is not an address that one can connect to.",
-                                  string_quote(n->text, text));
+                return walk_error_expected(w, n, "an address and port, like 127.71.0.10:80");
+        if (!address_is_reachable(&address))
+                return walk_error_expected(w, n, "an address that one can connect to");
         s->has_address = true;
         s->address = address;
         s->port = port;

@@ -9,6 +9,7 @@
  */
 
 /* policy-parse.c */
+bool address_is_reachable(const struct in6_addr *a);
 int parse_slices(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object); /* char ** at offset */
 int parse_vip_range(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
 int parse_service_address(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);

@@ -49,9 +49,10 @@ static int walk_path(const Walker *w, char **ret) {
         return 0;
 }
 
-int walk_error(Walker *w, const PolicyOrigin *origin, const char *format, ...) {
+static int walk_errorv(Walker *w, const PolicyOrigin *origin, const char *format, va_list ap) _printf_(3, 0);
+
+static int walk_errorv(Walker *w, const PolicyOrigin *origin, const char *format, va_list ap) {
         _cleanup_free_ char *path = NULL;
-        va_list ap;
         int r;
 
         if (++w->n_errors > WALK_ERRORS_MAX)
@@ -59,10 +60,49 @@ int walk_error(Walker *w, const PolicyOrigin *origin, const char *format, ...) {
         r = walk_path(w, &path);
         if (r < 0)
                 return r;
+        return policy_error_addv(w->policy, origin, w->service, path, format, ap);
+}
+
+int walk_error(Walker *w, const PolicyOrigin *origin, const char *format, ...) {
+        va_list ap;
+        int r;
+
         va_start(ap, format);
-        r = policy_error_addv(w->policy, origin, w->service, path, format, ap);
+        r = walk_errorv(w, origin, format, ap);
         va_end(ap);
         return r;
+}
+
+int walk_error_child(Walker *w, const PolicyNode *child, const char *format, ...) {
+        va_list ap;
+        int r;
+
+        walk_enter(w, child, 0);
+        va_start(ap, format);
+        r = walk_errorv(w, &child->key_origin, format, ap);
+        va_end(ap);
+        walk_leave(w);
+        return r;
+}
+
+int walk_error_expected(Walker *w, const PolicyNode *n, const char *format, ...) {
+        _cleanup_free_ char *expected = NULL;
+        char text[QUOTED_SIZE];
+        va_list ap;
+        int r;
+
+        va_start(ap, format);
+        r = vasprintf(&expected, format, ap);
+        va_end(ap);
+        if (r < 0) {
+                expected = NULL;
+                return -ENOMEM;
+        }
+        if (n->kind != NODE_SCALAR)
+                return walk_error(w, &n->origin, "Expected %s, not %s.", expected,
+                                  node_kind_to_string(n->kind));
+        return walk_error(w, &n->origin, "Expected %s, not %s.", expected,
+                          *n->text ? string_quote(n->text, text) : "nothing");
 }
 
 int walk_error_missing(Walker *w, const PolicyOrigin *origin, const char *what, const char *name,
@@ -88,26 +128,19 @@ int walk_expect(Walker *w, const PolicyNode *n, NodeKind kind, const char *form)
 
         if (n->kind == kind)
                 return 1;
-        r = walk_error(w, &n->origin, "Expected %s%s%s, not %s.", node_kind_to_string(kind),
-                       form ? ": " : "", form ?: "",
-                       n->kind == NODE_SCALAR && !*n->text ? "nothing" : node_kind_to_string(n->kind));
+        r = walk_error_expected(w, n, "%s", form ?: node_kind_to_string(kind));
         return r < 0 ? r : 0;
 }
 
 int walk_value(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
         _cleanup_free_ char *expected = NULL;
-        char text[QUOTED_SIZE];
         int r;
 
-        r = walk_expect(w, n, NODE_SCALAR, key->form);
-        if (r <= 0)
-                return r;
-        r = schema_store(key, n->text, object, &expected);
-        if (r != -EINVAL)
-                return r;
-        if (!*n->text)
-                return walk_error(w, &n->origin, "Expected %s, not nothing.", expected);
-        return walk_error(w, &n->origin, "Expected %s, not %s.", expected, string_quote(n->text, text));
+        if (n->kind == NODE_SCALAR)
+                r = schema_store(key, n->text, object, &expected);
+        else
+                r = schema_form(key, &expected) < 0 ? -ENOMEM : -EINVAL;
+        return r == -EINVAL ? walk_error_expected(w, n, "%s", expected) : r;
 }
 
 static const char *key_name(const void *userdata, size_t i) {
@@ -171,7 +204,7 @@ int walk_mapping(Walker *w, SchemaPlace place, const PolicyNode *n, void *object
                 while (k < n_keys && !streq(keys[k].name, child->key))
                         k++;
                 if (k < n_keys) {
-                        given[k] = child;
+                        given[k] = given[k] ?: child; /* a second one is an error of syntax already */
                         continue;
                 }
                 walk_enter(w, child, i);

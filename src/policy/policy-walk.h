@@ -28,6 +28,12 @@ struct Walker {
 
 int walk_error(Walker *w, const PolicyOrigin *origin, const char *format, ...) _printf_(3, 4);
 
+/* "Expected ..., not ...": what follows "Expected", and the node that is something else. */
+int walk_error_expected(Walker *w, const PolicyNode *n, const char *format, ...) _printf_(3, 4);
+
+/* About a child, from where its parent is looked at. */
+int walk_error_child(Walker *w, const PolicyNode *child, const char *format, ...) _printf_(3, 4);
+
 /* There is no `what` of that name; `near` may be NULL. */
 int walk_error_missing(Walker *w, const PolicyOrigin *origin, const char *what, const char *name,
                        const char *near);
@@ -39,7 +45,7 @@ void walk_leave(Walker *w);
 /* A mapping whose keys are those of `place`; NULL stands for an empty one. Fills in defaults. */
 int walk_mapping(Walker *w, SchemaPlace place, const PolicyNode *n, void *object);
 
-/* Is the node of this kind? If not, that is an error. 1 = yes, 0 = no. */
+/* Is the node of this kind? If not, that is an error: it should have been `form`. 1 = yes, 0 = no. */
 int walk_expect(Walker *w, const PolicyNode *n, NodeKind kind, const char *form);
 
 /* Stores one value as the schema says. */
