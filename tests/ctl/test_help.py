@@ -78,7 +78,8 @@ def test_translation_is_complete(language, tmp_path):
     keywords = re.findall(r"'(--keyword=[^']*)'", (TOP / 'po/meson.build').read_text())
     subprocess.run(['xgettext', '--from-code=UTF-8', *keywords, '-o', pot, *files], check=True)
     assert pot.read_text().count('\nmsgid') > 100
-    subprocess.run(['msgcmp', po, pot], check=True)
+    compare = subprocess.run(['msgcmp', po, pot], capture_output=True, text=True)
+    assert compare.returncode == 0, f'ninja -C build slicemesh-update-po, and translate: {compare.stderr}'
     check = subprocess.run(['msgfmt', '--check', '--statistics', '-o', tmp_path / 'mo', po], check=True,
                            capture_output=True, text=True)
     assert re.fullmatch(r'\d+ translated messages\.\n', check.stderr)

@@ -10,9 +10,9 @@ import termios
 
 
 def on_terminal(ctl, *arguments, columns=80, **environment):
-    """Standard output and exit status on a terminal of that width."""
+    """Standard output and exit status on a terminal of that width, on which all of it fits."""
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack('HHHH', 24, columns, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack('HHHH', 100, columns, 0, 0))
     process = subprocess.Popen([ctl.program, *arguments], env={**ctl.environment, **environment},
                                stdin=subprocess.DEVNULL, stdout=theirs, stderr=subprocess.PIPE)
     os.close(theirs)
