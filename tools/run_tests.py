@@ -26,6 +26,7 @@ import xml.etree.ElementTree
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 RINGS = ('unit', 'style', 'fuzz', 'bpf', 'relay', 'e2e')
+LISTED = 40  # failures that are named at the end
 NEED_ROOT = ('bpf', 'relay', 'e2e')
 
 
@@ -127,8 +128,10 @@ def main():
     print()
     for text in totals.skipped:
         print(f'skipped: {text}')
-    for text in totals.failed:
+    for text in totals.failed[:LISTED]:
         print(f'failed: {text}')
+    if len(totals.failed) > LISTED:
+        print(f'failed: and {len(totals.failed) - LISTED} more')
     print(f'{totals.passed} passed, {len(totals.failed)} failed, {len(totals.skipped)} skipped')
     strict = os.environ.get('CI', '').lower() in ('1', 'true', 'yes')
     if strict and totals.skipped and not totals.failed:
