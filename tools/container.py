@@ -105,7 +105,7 @@ class Container:
     def enter(self, *argv):
         """The command line that runs `argv` in the container's namespaces. It is outside of all its cgroups
         there, so this is for clients such as systemctl, not for what is to be in a slice."""
-        # --root, since the root of a mount namespace is not that of its processes if the host is in a chroot.
+        # --root: in a chroot, the root of a mount namespace is not that of its processes.
         return ['nsenter', '--target', str(self.leader), '--all', '--root', '--wd', '--', *argv]
 
 
