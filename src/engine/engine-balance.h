@@ -8,6 +8,7 @@
  * Picks an endpoint of a subset: by its schedule (abi-policy.h), passing over those that are to be
  * avoided or were tried before. Nothing is counted here but the cursor; the caller counts what it really
  * sends.
+ *
  * SM_PICK_TRIES slots are tried in the way of the subset's balance. If none of them will do, the schedule
  * is searched, so that one good endpoint of little weight is found among many bad slots; but only if
  * there is something to be found. An endpoint that is to be avoided is better than none, one that was
@@ -23,9 +24,9 @@ struct sm_pick {
         __u64 now;             /* ns, CLOCK_MONOTONIC */
         __u64 key;             /* hash or random number */
         __u32 n_excluded;
-        __u32 slots; /* cell, absolute */
-        __u32 n;     /* slots, not 0 */
-        __u32 balance;
+        __u32 slots;       /* cell, absolute */
+        __u32 n;           /* slots, not 0 */
+        __u32 balance;     /* enum sm_balance */
         __u32 endpoint;    /* result; 0 = none */
         __u32 fallback;    /* one that is to be avoided, but was not tried before; 0 = none */
         __u32 passed_over; /* slots that would not do */
@@ -117,10 +118,8 @@ static inline long sm_pick_less_busy(__u32 i, void *context) {
 static inline long sm_pick_look_for_any(__u32 i, void *context) {
         struct sm_pick *p = context;
 
-        if (sm_pick_judge(p, sm_slot_at(p->t, p->slots, i)) != SM_PICK_USABLE)
-                return 0;
-        p->any = 1;
-        return 1;
+        p->any = sm_pick_judge(p, sm_slot_at(p->t, p->slots, i)) == SM_PICK_USABLE;
+        return p->any;
 }
 
 static inline void sm_pick_try(struct sm_pick *p) {
@@ -143,7 +142,7 @@ static inline void sm_pick_run(struct sm_pick *p, __u32 list, __u32 n_list) {
                 return;
 
         all.slots = list;
-        sm_loop(n_list, sm_pick_look_for_any, &all);
+        sm_loop(n_list < SM_SLOTS_MAX ? n_list : SM_SLOTS_MAX, sm_pick_look_for_any, &all);
         if (all.any || !p->fallback)
-                sm_loop(p->n, sm_pick_from_key, p);
+                sm_loop(p->n < SM_SLOTS_MAX ? p->n : SM_SLOTS_MAX, sm_pick_from_key, p);
 }

@@ -3,9 +3,7 @@
 
 #include "engine-chunk.h"
 
-/*
- * A chunked body in memory, for user space: its data in runs, and where it ends.
- */
+/* A chunked body in memory, for user space: its data in runs, and where it ends. */
 
 /*
  * Reads up to the end of the next run of data, of the body or of the input. *ret_consumed is how far; the

@@ -11,6 +11,7 @@
  */
 
 #define SM_CHUNK_LINE_MAX 256 /* bytes of a chunk's size and extensions: nobody has use for more */
+
 enum sm_chunk_state {
         SM_CHUNK_SIZE_START,
         SM_CHUNK_SIZE,
@@ -30,7 +31,7 @@ struct sm_chunk {
         __u32 trailer;         /* bytes so far */
         __u32 trailer_limit;   /* bytes */
         __u8 state;            /* enum sm_chunk_state */
-        __u8 extension; /* enum sm_extension_state */
+        __u8 extension;        /* enum sm_extension_state */
         __u8 _pad[2];
 };
 

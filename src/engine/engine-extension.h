@@ -5,7 +5,9 @@
 
 /*
  * Chunk extensions (RFC 9112, section 7.1.1), one byte at a time, from behind the first ";":
+ *
  *   name [ "=" ( token / quoted-string ) ] *( ";" name ... )
+ *
  * without the white space that the RFC calls bad: they are forwarded as they are, and not all recipients
  * see it as such.
  */

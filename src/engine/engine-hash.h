@@ -6,6 +6,7 @@
 /*
  * A 64-bit hash of short texts: FNV-1a over the bytes, seeded with their number, and the finaliser of
  * MurmurHash3.
+ *
  * FNV needs one xor and one multiplication a byte, no unaligned loads and no table, which suits the
  * verifier; the finaliser gives what FNV lacks, high bits that depend on every input bit, so that `% n`
  * is even. It is not keyed: a caller who chooses colliding keys only chooses its endpoint, as it could by

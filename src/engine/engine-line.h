@@ -80,7 +80,7 @@ static inline int sm_line_status(struct sm_head_parser *p, struct sm_head *head,
                 return sm_is_digit(c) ? 0 : sm_line_error(p);
         }
         if (head->status < 100 || (c != ' ' && c != '\r'))
-                return c == '\n' ? -SM_REASON_BARE_LF : sm_line_error(p);
+                return sm_line_error(p);
 
         head->reason.offset = (__u16) (p->position + 1);
         p->state = c == ' ' ? SM_PARSE_REASON : SM_PARSE_LINE_LF;

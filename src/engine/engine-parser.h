@@ -47,22 +47,27 @@ enum sm_value_state {
         SM_VALUE_PARAMETERS, /* of a list: up to the next comma */
 };
 
+/* Bytes in all Connection and TE fields together. Whoever forwards the head compares every field with
+ * every option of Connection; this keeps it cheap. */
+#define SM_LISTS_MAX 1024
+
 struct sm_head_parser {
         struct sm_lexer lexer;
         struct sm_host host;
         __u32 position;    /* bytes read */
         __u32 limit;       /* longest head, in bytes */
         __u32 value_end;   /* behind the last byte of the value that is no white space */
+        __u16 list_bytes;  /* in lists so far, all fields together */
         __u8 kind;         /* enum sm_head_kind */
         __u8 state;        /* enum sm_parser_state */
         __u8 field;        /* enum sm_known_field, or _SM_FIELD_KNOWN_MAX */
         __u8 value_kind;   /* enum sm_value_kind */
         __u8 value_state;  /* enum sm_value_state */
         __u8 empty_lines;  /* before the request */
-        __u8 _pad[6];
+        __u8 _pad[4];
 };
 
-/* Makes ready for a head of at most `limit` bytes, itself at most 65535. */
+/* Makes ready for a head of at most `limit` bytes, 1 ... 65535. */
 static inline void sm_head_start(struct sm_head_parser *p, struct sm_head *head, enum sm_head_kind kind,
                                  __u32 limit) {
         __builtin_memset(p, 0, sizeof(*p));

@@ -63,6 +63,8 @@ static inline void sm_value_element(struct sm_head_parser *p, struct sm_head *he
 }
 
 static inline int sm_value_list(struct sm_head_parser *p, struct sm_head *head, __u8 c) {
+        if (++p->list_bytes > SM_LISTS_MAX)
+                return -SM_REASON_BAD_FIELD_VALUE;
         if (c == ',') {
                 sm_value_element(p, head);
                 p->value_state = SM_VALUE_EMPTY;

@@ -385,6 +385,21 @@ static void test_hop_by_hop(void **state) {
         assert_int_equal(sm_field_known(&head, bytes, 2), _SM_FIELD_KNOWN_MAX);
 }
 
+/* Connection may be as long as SM_LISTS_MAX says, in however many fields. */
+static void test_lists(void **state) {
+        char text[2 * SM_LISTS_MAX + 128];
+        struct sm_head head;
+        size_t n;
+
+        n = (size_t) sprintf(text, PREFIX "Connection: a\r\nConnection: ");
+        memset(text + n, 'b', SM_LISTS_MAX);
+        strcpy(text + n + SM_LISTS_MAX - 1, "\r\n\r\n");
+        assert_true(parse(text, SM_HEAD_REQUEST, SM_HEAD_MAX, &head) > 0);
+        strcpy(text + n + SM_LISTS_MAX - 1, "b\r\n\r\n");
+        assert_int_equal(parse(text, SM_HEAD_REQUEST, SM_HEAD_MAX, &head), -SM_REASON_BAD_FIELD_VALUE);
+        check_splits(text, SM_HEAD_REQUEST, SM_HEAD_MAX);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_outcomes),
@@ -400,6 +415,7 @@ int main(void) {
                 cmocka_unit_test(test_framing),
                 cmocka_unit_test(test_persistent),
                 cmocka_unit_test(test_hop_by_hop),
+                cmocka_unit_test(test_lists),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
