@@ -68,13 +68,21 @@ const char *policy_document_name(const PolicyNode *root) {
 
 /* Keys that say nothing where no request is seen. */
 static int check_tcp(Walker *w, const PolicyNode *root) {
-        static const char *const http_keys[] = { "timeouts", "connect-attempts", "via", "forwarded-for" };
+        const struct {
+                const char *key;
+                bool refused;
+        } http_keys[] = {
+                { "timeouts", true },
+                { "connect-attempts", true },
+                { "via", w->model->via },
+                { "forwarded-for", w->model->forwarded_for },
+        };
         int r;
 
         for (size_t i = 0; i < ELEMENTSOF(http_keys); i++) {
-                const PolicyNode *n = policy_node_get(root, http_keys[i]);
+                const PolicyNode *n = policy_node_get(root, http_keys[i].key);
 
-                if (!n || (n->kind == NODE_SCALAR && streq(n->text, "false")))
+                if (!n || !http_keys[i].refused)
                         continue;
                 r = walk_error_child(w, n, "Needs protocol http.");
                 if (r < 0)
@@ -192,8 +200,8 @@ int policy_build_service(Policy *p, const PolicyNode *root, bool partial, Policy
         return 0;
 }
 
-int policy_build_mesh(Policy *p, const PolicyNode *root, bool partial) {
-        Walker w = { .policy = p, .partial = partial };
+int policy_build_mesh(Policy *p, const PolicyNode *root) {
+        Walker w = { .policy = p };
 
         return walk_mapping(&w, PLACE_MESH, root, &p->mesh);
 }

@@ -14,7 +14,7 @@ const char *policy_document_name(const PolicyNode *root);
 
 /* *ret is NULL if it has no name; if it has errors, it is there but must not be used. */
 int policy_build_service(Policy *p, const PolicyNode *root, bool partial, PolicyService **ret);
-int policy_build_mesh(Policy *p, const PolicyNode *root, bool partial);
+int policy_build_mesh(Policy *p, const PolicyNode *root); /* NULL: all defaults */
 
 /* Between services: names, addresses and caps. Services that an error names are taken out. */
 int policy_check(Policy *p);

@@ -7,6 +7,7 @@
 #include "policy-build.h"
 #include "policy-error.h"
 #include "policy-model.h"
+#include "policy-vip.h"
 
 static int compare_services(const void *a, const void *b) {
         const PolicyService *x = *(PolicyService *const *) a, *y = *(PolicyService *const *) b;
@@ -44,9 +45,17 @@ static int compare_addresses(const void *a, const void *b) {
 static int claim_error(Policy *p, const PolicyService *s, const PolicyService *other) {
         char text[ADDRESS_PORT_STRLEN];
 
-        return policy_error_add(p, &s->origin, s->name, "address", "%s is also claimed by \"%s\" in %s:%u.",
+        return policy_error_add(p, &s->origin, s->name, "address",
+                                "%s is also claimed by \"%s\" in %s:%u%s.",
                                 address_port_to_string(&s->address, s->port, text), other->name,
-                                other->origin.file, other->origin.line);
+                                other->origin.file, other->origin.line,
+                                s->port == other->port ? "" : "; in vip-range ports are not told apart");
+}
+
+/* The register (policy-vip.h) knows whole addresses; of those outside of its network each port is free. */
+static bool addresses_collide(const Policy *p, const PolicyService *a, const PolicyService *b) {
+        return memcmp(&a->address, &b->address, sizeof(a->address)) == 0 && !streq(a->name, b->name) &&
+               (a->port == b->port || vip_in_network(&a->address, &p->mesh.vip_network, p->mesh.vip_prefix));
 }
 
 /* Which of the two is meant is not known, and one of them may be in force: neither is taken. */
@@ -65,8 +74,7 @@ static int check_addresses(Policy *p) {
         for (size_t i = 1; i < n; i++) {
                 const PolicyService *a = sorted[i - 1], *b = sorted[i];
 
-                if (a->port != b->port || memcmp(&a->address, &b->address, sizeof(a->address)) != 0 ||
-                    streq(a->name, b->name))
+                if (!addresses_collide(p, a, b))
                         continue;
                 r = claim_error(p, a, b);
                 if (r >= 0)

@@ -204,7 +204,7 @@ static int loader_mesh_documents(Loader *l, const PolicyDocuments *documents) {
         size_t errors = p->n_errors;
         int r;
 
-        r = policy_build_mesh(p, root, false);
+        r = policy_build_mesh(p, root);
         if (r >= 0 && documents->n_items > 1)
                 r = policy_error_add(p, &documents->items[1].root->origin, NULL, NULL,
                                      "Expected a single document.");
@@ -235,7 +235,7 @@ static int loader_mesh(Loader *l) {
         /* Half of what it says would be neither the old nor the new. */
         strv_free(p->mesh.slices);
         p->mesh = (PolicyMesh) {};
-        return policy_build_mesh(p, NULL, false);
+        return policy_build_mesh(p, NULL);
 }
 
 static int loader_finish(Loader *l, Policy **ret) {
@@ -307,7 +307,7 @@ int policy_load_directory(const char *directory, Policy **ret) {
 /* A policy whose mesh is all defaults, so that services can be read into it. */
 static int loader_plain(Loader *l) {
         l->policy = calloc(1, sizeof(*l->policy));
-        return l->policy ? policy_build_mesh(l->policy, NULL, false) : -ENOMEM;
+        return l->policy ? policy_build_mesh(l->policy, NULL) : -ENOMEM;
 }
 
 int policy_load_good(const char *directory, Policy **ret) {

@@ -29,8 +29,8 @@ int parse_slices(Walker *w, const SchemaKey *key, const PolicyNode *n, void *obj
         r = walk_expect(w, n, NODE_SEQUENCE, key->form);
         if (r <= 0)
                 return r;
-        if (n->n_children > SM_SLICES_MAX)
-                return walk_error(w, &n->origin, "Expected at most %u slices.", SM_SLICES_MAX);
+        if (n->n_children >= SM_SLICES_MAX) /* index 0 of slice_states is not used */
+                return walk_error(w, &n->origin, "Expected at most %u slices.", SM_SLICES_MAX - 1);
         if (n->n_children == 0 && w->model && !w->partial) /* no callers would read as all of them */
                 return walk_error(w, &n->origin, "Expected at least one slice.");
         for (size_t i = 0; i < n->n_children; i++) {

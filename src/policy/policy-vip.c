@@ -165,7 +165,7 @@ static struct in6_addr vip_address(const struct in6_addr *network, uint32_t host
         return address;
 }
 
-static bool vip_in_network(const struct in6_addr *address, const struct in6_addr *network, unsigned prefix) {
+bool vip_in_network(const struct in6_addr *address, const struct in6_addr *network, unsigned prefix) {
         return memcmp(address, network, 12) == 0 &&
                (ntohl(address->s6_addr32[3]) ^ ntohl(network->s6_addr32[3])) >> (32 - prefix) == 0;
 }

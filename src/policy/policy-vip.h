@@ -2,6 +2,7 @@
 #pragma once
 
 #include <netinet/in.h>
+#include <stdbool.h>
 
 /*
  * The register of allocated service addresses: a text file, one "NAME ADDRESS" a line, to which lines are
@@ -22,6 +23,8 @@ int vip_register_get(VipRegister *r, const char *name, const struct in6_addr *ne
                      struct in6_addr *ret);
 /* -EEXIST if it belongs to another name. */
 int vip_register_claim(VipRegister *r, const char *name, const struct in6_addr *address);
+
+bool vip_in_network(const struct in6_addr *address, const struct in6_addr *network, unsigned prefix);
 
 /* Writes what was added since load, atomically and synced, before any of it may be used. */
 int vip_register_save(VipRegister *r);
