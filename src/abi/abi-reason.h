@@ -30,7 +30,7 @@
         X(BAD_EXPECT, "bad-expect", 417, "Expect asks for something else than 100-continue.")            \
         X(BAD_UPGRADE, "bad-upgrade", 400, "An upgrade is asked for in a way that cannot be tunnelled.") \
         X(CONNECT_METHOD, "connect-method", 405, "The CONNECT method is not served here.")               \
-        X(NO_HOPS, "no-hops", 501, "Max-Forwards allows no further hop, and OPTIONS and TRACE are not answered here.") \
+        X(NO_HOPS, "no-hops", 200, "Max-Forwards ends OPTIONS or TRACE here, at the relay of slicemesh.") \
         X(REQUEST_TIMEOUT, "request-timeout", 408, "The request did not arrive in time.")                \
         /* the policy */                                                                                 \
         X(NO_SERVICE, "no-service", 503, "The connection belongs to no service that is in force.")       \

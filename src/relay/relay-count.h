@@ -16,10 +16,10 @@ static inline void count_reason(const struct sm_tables *t, __u32 service, enum s
                 count(&c->reasons[reason], 1);
 }
 
-/* Status 0: no response was sent. */
+/* Status 0: no response was sent. One of no class that there is counts as a server's error (RFC 9110, section 15). */
 static inline void count_status(const struct sm_tables *t, __u32 service, unsigned status) {
         struct sm_service_counters *c = sm_service_counters_at(t, service);
 
-        if (c && status < 600)
-                count(&c->status[status / 100], 1);
+        if (c)
+                count(&c->status[status < 600 ? status / 100 : 5], 1);
 }

@@ -23,6 +23,7 @@ static const struct {
         unsigned status;
         const char *phrase;
 } phrases[] = {
+        { 200, "OK" },
         { 400, "Bad Request" },
         { 404, "Not Found" },
         { 405, "Method Not Allowed" },
@@ -30,7 +31,6 @@ static const struct {
         { 417, "Expectation Failed" },
         { 431, "Request Header Fields Too Large" },
         { 500, "Internal Server Error" },
-        { 501, "Not Implemented" },
         { 502, "Bad Gateway" },
         { 503, "Service Unavailable" },
         { 504, "Gateway Timeout" },
@@ -74,7 +74,7 @@ static void finish_request(Exchange *x) {
         Flow *f = &x->request;
 
         flow_done(f, &x->worker->buffers);
-        if (x->head.length == 0 || flow_advance(f, d->in, &x->worker->buffers) < 0 || !f->body.done)
+        if (x->close || x->head.length == 0 || flow_advance(f, d->in, &x->worker->buffers) < 0 || !f->body.done)
                 x->close = true;
         if (x->worker->stop_deadline > 0)
                 x->close = true;

@@ -56,14 +56,14 @@ static enum sm_reason choose(Exchange *x) {
         return sm_choose_subset(t, &x->choice);
 }
 
-/* A tunnel begins where the request ends, so it has no body. Of HTTP/2 in clear text RFC 9113 has withdrawn the upgrade,
- * and its requests would pass by the policy. What we do not ask for is an ordinary request. */
+/* RFC 9113 has withdrawn the upgrade to HTTP/2 in clear text, and requests in such a tunnel would pass by the policy. What
+ * we do not ask for is an ordinary request. */
 static bool may_upgrade(const Exchange *x) {
         const uint8_t *bytes = buffer_at(x->downstream->in);
         struct sm_span protocol;
         __u32 position = 0;
 
-        if (!(x->head.flags & SM_HEAD_UPGRADE) || x->request.body.framing != SM_BODY_NONE)
+        if (!(x->head.flags & SM_HEAD_UPGRADE))
                 return false;
         while (sm_list_next(bytes, x->head.fields[x->head.known[SM_FIELD_UPGRADE] - 1].value, &position, &protocol))
                 if (sm_span_is(bytes, protocol, "h2c", 3))
@@ -195,8 +195,10 @@ Progress request_run(Exchange *x) {
 
         if (x->request_broken || flow_is_done(f))
                 return EXCHANGE_WAITS;
-        if (flow_advance(f, x->downstream->in, &x->worker->buffers) < 0)
+        if (flow_advance(f, x->downstream->in, &x->worker->buffers) < 0) {
+                x->close = true; /* nobody knows where the next request begins */
                 return reply_begin(x, SM_REASON_BAD_CHUNK);
+        }
         if (flow_is_pending(f))
                 return send_to_endpoint(x);
         return f->body.done ? EXCHANGE_WAITS : receive(x);

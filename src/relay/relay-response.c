@@ -139,10 +139,8 @@ static Progress final_head(Exchange *x) {
         enum sm_body framing = sm_response_framing(h, x->head.method);
         int r;
 
-        if (framing == SM_BODY_TUNNEL && !x->upgrade)
-                return reply_begin(x, SM_REASON_UPSTREAM_BAD_HEAD); /* nobody asked for it */
-        if (h->status > 599)
-                return reply_begin(x, SM_REASON_UPSTREAM_BAD_HEAD); /* of no class that there is */
+        if (framing == SM_BODY_TUNNEL && (!x->upgrade || !flow_is_done(&x->request)))
+                return reply_begin(x, SM_REASON_UPSTREAM_BAD_HEAD); /* not asked for, or before the request's end */
         x->endpoint_persists = sm_head_persistent(h) && framing != SM_BODY_UNTIL_CLOSE;
         choose_coding(x, framing);
         r = write_head(x);
@@ -152,7 +150,6 @@ static Progress final_head(Exchange *x) {
         x->response_headed = true;
         body_start(&x->response.body, framing == SM_BODY_TUNNEL ? SM_BODY_NONE : framing, h->content_length);
         x->response.forwarded = x->response.checked = h->length;
-        count_status(&x->tables->tables, x->service, h->status);
         return EXCHANGE_GOES_ON;
 }
 
@@ -224,7 +221,10 @@ static Progress send_to_caller(Exchange *x) {
         }
         if (n == 0)
                 return EXCHANGE_WAITS;
-        x->response_sent = x->response_sent || x->response_headed;
+        if (x->response_headed && !x->response_sent) {
+                x->response_sent = true;
+                count_status(&x->tables->tables, x->service, x->response_head.status);
+        }
         x->moved = x->worker->now;
         return EXCHANGE_GOES_ON;
 }

@@ -87,7 +87,7 @@ static SharedTables *shared_tables_free(SharedTables *t) {
 
 DEFINE_TRIVIAL_CLEANUP(SharedTables *, shared_tables_free)
 
-static int shared_tables_map(const struct sm_link_tables *message, const int *fds, SharedTables **ret) {
+int shared_tables_new(const struct sm_link_tables *message, int fds[static _SM_TABLE_MAX], SharedTables **ret) {
         _cleanup_(shared_tables_freep) SharedTables *t = NULL;
         int r;
 
@@ -107,19 +107,9 @@ static int shared_tables_map(const struct sm_link_tables *message, const int *fd
                         return r;
         }
         fill_tables(t);
+        t->callers = TAKE_FD(fds[SM_TABLE_CALLERS]); /* a mapping does not need its descriptor */
         *ret = TAKE_PTR(t);
         return 0;
-}
-
-int shared_tables_new(const struct sm_link_tables *message, int fds[static _SM_TABLE_MAX], SharedTables **ret) {
-        int r;
-
-        r = shared_tables_map(message, fds, ret);
-        if (r >= 0)
-                (*ret)->callers = TAKE_FD(fds[SM_TABLE_CALLERS]);
-        for (enum sm_table i = 0; i < _SM_TABLE_MAX; i++)
-                closep(&fds[i]); /* a mapping does not need its descriptor */
-        return r;
 }
 
 SharedTables *shared_tables_ref(SharedTables *t) {

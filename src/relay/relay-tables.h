@@ -20,8 +20,8 @@ typedef struct SharedTables {
         _Atomic unsigned users;
 } SharedTables;
 
-/* Maps what the message names and takes over the descriptors, on failure too. -EINVAL: a table has no entry or
- * its descriptor holds less than the message says; -ERANGE: a setting is out of its limits. */
+/* Maps what the message names, and takes the descriptor of the callers out of `fds` on success. -EINVAL: a table has no
+ * entry or its descriptor holds less than the message says; -ERANGE: a setting is out of its limits. */
 int shared_tables_new(const struct sm_link_tables *message, int fds[static _SM_TABLE_MAX], SharedTables **ret);
 
 SharedTables *shared_tables_ref(SharedTables *t);
