@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "../basic/cleanup.h"
-#include "policy-compile.h"
 #include "policy-load.h"
+#include "test-policy-bind.h"
 
 /*
  * Whatever bytes a policy file holds: no crash, no leak, and every error has a place and a sentence. A
@@ -22,29 +22,12 @@ static void require(bool condition) {
 }
 
 static void compile(const PolicyService *s) {
-        BoundSubset *subsets = calloc(s->n_subsets, sizeof(*subsets));
-        uint32_t *route_states = calloc(s->n_routes, sizeof(*route_states));
-        const PolicyBinding binding = { .service = 1, .subsets = subsets, .route_states = route_states };
+        TestBinding b = test_bind(s);
         PolicyExtent extent = {};
-        uint32_t id = 0;
 
-        for (size_t i = 0; i < s->n_subsets; i++) {
-                subsets[i].n_endpoints = s->subsets[i]->n_endpoints;
-                subsets[i].endpoints = calloc(subsets[i].n_endpoints + 1, sizeof(BoundEndpoint));
-                for (size_t j = 0; j < subsets[i].n_endpoints; j++) {
-                        const PolicyEndpoint *e = s->subsets[i]->endpoints[j];
-
-                        subsets[i].endpoints[j] = (BoundEndpoint) {
-                                ++id, e->address, e->port, e->weight, e->admin,
-                        };
-                }
-        }
-        require(policy_compile(s, &binding, &extent) == 0);
+        require(policy_compile(s, &b.binding, &extent) == 0);
         policy_extent_done(&extent);
-        for (size_t i = 0; i < s->n_subsets; i++)
-                free(subsets[i].endpoints);
-        free(subsets);
-        free(route_states);
+        test_binding_done(&b);
 }
 
 static void round_trip(const PolicyService *s) {

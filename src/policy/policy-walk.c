@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -8,10 +9,11 @@
 
 enum { WALK_ERRORS_MAX = 1000 }; /* listed, of one document */
 
+/* Can stand in a path as it is: not a key like "10.1.0.11:8080". */
 static bool key_is_plain(const char *key) {
         size_t n = 0;
 
-        while (key[n] > ' ' && key[n] <= '~' && key[n] != '"')
+        while (isascii(key[n]) && (isalnum((unsigned char) key[n]) || key[n] == '-' || key[n] == '_'))
                 n++;
         return n > 0 && n <= 64 && !key[n];
 }
@@ -132,7 +134,7 @@ int walk_expect(Walker *w, const PolicyNode *n, NodeKind kind, const char *form)
         return r < 0 ? r : 0;
 }
 
-int walk_value(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
+static int walk_value(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
         _cleanup_free_ char *expected = NULL;
         int r;
 

@@ -47,6 +47,3 @@ int walk_mapping(Walker *w, SchemaPlace place, const PolicyNode *n, void *object
 
 /* Is the node of this kind? If not, that is an error: it should have been `form`. 1 = yes, 0 = no. */
 int walk_expect(Walker *w, const PolicyNode *n, NodeKind kind, const char *form);
-
-/* Stores one value as the schema says. */
-int walk_value(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);

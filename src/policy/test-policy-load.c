@@ -288,6 +288,33 @@ static void test_examples(void **state) {
         assert_true(p->n_services >= 3);
 }
 
+/* So is every example of docs/policy.md, on top of those before it: either its first line says where it
+ * stands, or it is another version of the first service. */
+static void test_document(void **state) {
+        _cleanup_fclose_ FILE *f = fopen(SOURCE_ROOT "/docs/policy.md", "r");
+        char line[256], path[256], block[4096];
+        unsigned n = 0;
+
+        assert_non_null(f);
+        while (fgets(line, sizeof(line), f)) {
+                _cleanup_(policy_freep) Policy *p = NULL;
+
+                if (!streq(line, "```yaml\n"))
+                        continue;
+                *block = 0;
+                while (fgets(line, sizeof(line), f) && !startswith(line, "```"))
+                        strcat(block, line);
+                if (sscanf(block, "# /%255s", path) != 1)
+                        strcpy(path, ETC "services/payments.yaml");
+                test_write(path, block);
+                p = load();
+                check_errors(p, "");
+                assert_int_equal(p->n_services, n > 0);
+                n++;
+        }
+        assert_int_equal(n, 4);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, test_root_setup, test_root_teardown)
 
 int main(void) {
@@ -303,6 +330,7 @@ int main(void) {
                 TEST(test_across_files),
                 TEST(test_directory),
                 TEST(test_examples),
+                TEST(test_document),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
