@@ -167,8 +167,9 @@ static __always_inline enum verdict capture(struct bpf_sock_addr *ctx, const str
                 return refuse(ENOBUFS);
         *socket = fresh; /* it may have been there before */
 
+        /* All others are counted by the relay, when it has accepted them. */
         counters = sm_service_counters_at(NULL, fresh.service);
-        if (counters)
+        if (counters && fresh.protocol == SM_PROTOCOL_TCP)
                 __sync_fetch_and_add(&counters->connections, 1);
         return REWRITE;
 }

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include <bpf/bpf.h>
+
 #include "../basic/cleanup.h"
 #include "../basic/macro.h"
 #include "daemon-bpf-programs.h"
@@ -17,6 +19,16 @@ int bpf_pin_make_directory(const char *path) {
 
         r = RET_NERRNO(mkdir(path, 0700));
         return r == -EEXIST ? 0 : r;
+}
+
+/* The last reference to a link is dropped some time after its pin has gone; what is to be detached is so
+ * when this returns. */
+int bpf_pin_remove(const char *path) {
+        _cleanup_close_ int fd = bpf_obj_get(path);
+
+        if (fd >= 0)
+                (void) bpf_link_detach(fd); /* if it is a link */
+        return RET_NERRNO(unlink(path));
 }
 
 /* Deeper than LAYOUT/slices/CGROUP/PROGRAM nothing is ever pinned, so the recursion ends. */
@@ -37,7 +49,7 @@ int bpf_pin_remove_tree(const char *path) {
                 if (entry->d_type == DT_DIR)
                         r = bpf_pin_remove_tree(child);
                 else
-                        r = RET_NERRNO(unlink(child));
+                        r = bpf_pin_remove(child);
                 if (r < 0 && r != -ENOENT)
                         error = r; /* goes on, to remove as much as can be */
         }

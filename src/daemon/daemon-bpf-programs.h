@@ -21,8 +21,9 @@ struct BpfPrograms {
         void *event_userdata;
 };
 
-/* Directories of a bpffs. Both are done if it is there, or not there, already. */
+/* Directories of a bpffs: making one that is there, and removing one that is not, is no failure. */
 int bpf_pin_make_directory(const char *path);
+int bpf_pin_remove(const char *path);
 int bpf_pin_remove_tree(const char *path);
 
 /* Calls `each` with the path and name of every directory in `path`; a missing `path` has none. */

@@ -44,7 +44,7 @@ static void hook_unpin(const char *directory, size_t hook) {
         _cleanup_free_ char *path = NULL;
 
         if (hook_path(directory, hook, &path) >= 0)
-                (void) unlink(path);
+                (void) bpf_pin_remove(path);
 }
 
 static int set_context(BpfPrograms *b, uint64_t cgroup_id, uint32_t slice) {
@@ -69,8 +69,9 @@ static int hook_attach(BpfPrograms *b, const char *directory, size_t hook, int c
                 if (bpf_link_update(fd, program, NULL) >= 0)
                         return 0;
                 close(TAKE_FD(fd)); /* nothing that is of use to us */
-                if (unlink(path) < 0)
-                        return -errno;
+                r = bpf_pin_remove(path);
+                if (r < 0)
+                        return r;
         }
         fd = bpf_link_create(program, cgroup_fd, hooks[hook].type, NULL);
         if (fd < 0)

@@ -67,12 +67,12 @@ void bpf_slices_prune(BpfPrograms *b, const uint64_t *keep, size_t n_keep);
 /* Counters of a slice, for reading; NULL if there is no such id. */
 const struct sm_slice_state *bpf_slice_state(const BpfPrograms *b, uint32_t slice);
 
-/* Makes `vips` exactly these entries; new ones are put in before old ones are taken out. */
+/* Makes `vips` exactly these entries; new ones are put in before old ones are taken out. Sorts them. */
 typedef struct BpfVip {
         struct sm_vip_key key;
         struct sm_vip value;
 } BpfVip;
-int bpf_vips_set(BpfPrograms *b, const BpfVip *vips, size_t n);
+int bpf_vips_set(BpfPrograms *b, BpfVip *vips, size_t n);
 
 /* What sock_ops has to tell: poll the descriptor, then read. */
 typedef void (*bpf_event_handler_t)(const struct sm_link_event *event, void *userdata);

@@ -63,7 +63,7 @@ static void load(Fixture *f) {
 
 static int setup(void **state) {
         Fixture *f = &fixture;
-        const BpfVip vips[] = {
+        BpfVip vips[] = {
                 vip("127.71.0.10", 80, 0, SM_PROTOCOL_HTTP, 0),
                 vip("fd00:71::10", 80, 0, SM_PROTOCOL_HTTP, 0),
                 vip("127.71.0.11", 80, SLICE, SM_PROTOCOL_HTTP, 0),
