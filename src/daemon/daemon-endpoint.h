@@ -17,7 +17,7 @@ typedef struct Endpoint {
         uint16_t port;
         unsigned weight;
         EndpointAdmin admin;
-        bool avoided; /* as last heard from the relay */
+        bool avoided; /* as last heard from the relay, or from sock_ops for a tcp service */
 } Endpoint;
 
 Endpoint *endpoint_free(Endpoint *e);

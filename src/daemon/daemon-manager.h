@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <stdbool.h>
+
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
@@ -8,6 +10,7 @@
 #include "../policy/policy-vip.h"
 #include "../policy/policy.h"
 
+struct sm_link_event;
 typedef struct BpfPrograms BpfPrograms; /* daemon-bpf.h */
 typedef struct Tables Tables;           /* daemon-tables.h */
 typedef struct RelayLink RelayLink;     /* daemon-relay-link.h */
@@ -36,7 +39,11 @@ typedef struct Manager {
         PolkitQuery *authorizations; /* calls that wait for polkit */
         const char *root; /* where etc/slicemesh and its like are looked for; NULL = "/" */
 
-        Policy *policy; /* of the last load, with its errors */
+        Policy *policy;    /* of the last load, with its errors */
+        Policy **policies; /* that one, and older ones that something in force still belongs to */
+        size_t n_policies;
+        const PolicyMesh *mesh; /* in force */
+        bool commit_pending;    /* something did not fit into the tables: to be tried when an epoch has passed */
         uint64_t revision;
         Hashmap *services; /* name -> Service */
         Hashmap *slices;   /* name -> Slice */
@@ -48,20 +55,51 @@ typedef struct Manager {
         Tables *tables;
         RelayLink *relay;
         Resolver *resolver;
+        sd_event_source *bpf_events;
+
+        char *cgroup_root;     /* where cgroup2 is mounted */
+        char *state_directory; /* ROOT/var/lib/slicemesh */
+        struct BpfSettings *settings; /* that programs and maps were made with */
+        unsigned n_workers;           /* of the relay, likewise */
 } Manager;
+
+/* What manager_start() may come to beside a negative errno: it has been logged. */
+enum {
+        _MANAGER_E_SUCCESS,
+        MANAGER_E_UNAVAILABLE,   /* the kernel or the system lacks what it takes */
+        MANAGER_E_NO_PERMISSION, /* this process may not do it */
+        MANAGER_E_TAKEN,         /* somebody else has the relay's port or the bus name */
+        _MANAGER_E_MAX,
+};
 
 int manager_new(sd_event *event, const char *root, Manager **ret);
 Manager *manager_free(Manager *m);
 
 /* Checks the surroundings, loads and attaches, loads the policy, connects to the relay. Fails only where
- * no traffic could be governed at all; anything less becomes a Problem. */
+ * no traffic could be governed at all, leaves nothing behind then, and logs why; anything less becomes a
+ * Problem. */
 int manager_start(Manager *m);
+
+/* Leaves the mesh: nothing stays attached or pinned. Without this, traffic goes on under the policy in
+ * force. */
+void manager_detach(Manager *m);
 
 /* Reads the policy anew and commits what changed. Errors of the policy are in m->policy, not returned. */
 int manager_reload(Manager *m);
 
+/* Puts the policy of the last load in force, as far as it is not: again after what did not fit may do
+ * now. */
+int manager_apply(Manager *m);
+void manager_epoch_passed(Manager *m);
+
+/* The relay or sock_ops noticed that an endpoint fails, or is back. */
+void manager_endpoint_event(Manager *m, const struct sm_link_event *event);
+
 /* Commits one service again under the model that is in force: an override or an address changed. */
 int manager_refresh_service(Manager *m, Service *s);
+
+/* The addresses of all services, as the programs look them up. */
+int manager_set_vips(Manager *m);
 
 /* Sets, replaces (sentence) or clears (NULL) a problem; tells the journal and the bus of a change. */
 void manager_set_problem(Manager *m, const char *id, const char *sentence);

@@ -24,12 +24,14 @@ typedef struct ServiceRoute {
         uint32_t state; /* id in route_states; likewise */
 } ServiceRoute;
 
-/* A service in force. Its model is borrowed from the Policy that `policy` keeps alive. */
+/* A service in force. Its model is borrowed from one of the manager's policies; NULL only while a start or
+ * reload goes on, for one found in the tables that has not got a new model yet. */
 struct Service {
         Manager *manager;
         char *name;
         uint32_t id;
         ServiceState state;
+        bool leaving; /* during a reload: its address is being taken back, then it is withdrawn */
         uint32_t revision;
         struct in6_addr address; /* IPv4 mapped */
         uint16_t port;
@@ -40,14 +42,26 @@ struct Service {
         size_t n_routes;
 };
 
-int service_new(Manager *m, const PolicyService *model, Service **ret);
+/* A service of that name with an id, or the one that has the id in the tables since before a restart, with
+ * the ids of its subsets, routes and endpoints. The manager lists it. */
+int service_new(Manager *m, const char *name, Service **ret);
+int service_adopt(Manager *m, uint32_t id, Service **ret);
+
+/* Takes it off the manager's list. What is in the tables stays in force, unless it was withdrawn before. */
 Service *service_free(Service *s);
 
-/* Takes over a new model: ids of what stays are kept, endpoints appear and vanish, addresses of names that
- * are known already are used at once. Commits to the tables. */
+/* Nothing of it is in force any more, and its ids may mean something else. To be freed next. */
+void service_withdraw(Service *s);
+
+/* Takes over a new model: ids of what stays are kept, endpoints appear and vanish, addresses of names
+ * that are known already are used at once. Commits to the tables. On failure everything is as before;
+ * -ENOSPC if the tables are full, perhaps only until the relay has passed an epoch. */
 int service_apply(Service *s, const PolicyService *model);
 
-/* Compiles and commits again: weights, administrative states or resolved addresses changed. */
+/* Takes over the same model again: weights, administrative states or resolved addresses changed. */
 int service_commit(Service *s);
+
+/* Whether an endpoint of its model is given by that name. */
+bool service_uses_name(const Service *s, const char *host);
 
 const char *service_state_to_string(ServiceState s);

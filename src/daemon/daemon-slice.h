@@ -15,13 +15,31 @@ struct Slice {
         uint64_t cgroup_id;
         bool attached;
         char *problem; /* why it could not be attached, NULL if nothing is the matter */
+
+        char *unit; /* object path of systemd's */
+        sd_bus_slot *changes, *query;
+        bool query_again; /* something changed while a query was on its way */
+        bool settled;     /* attached, or it is known why not: start-up need not wait for it */
 };
 
+/* The manager lists it. */
 int slice_new(Manager *m, const char *name, Slice **ret);
+
+/* Takes it off the manager's list; what is attached stays. */
 Slice *slice_free(Slice *s);
 
-/* Follows the unit: asks systemd where its cgroup is, attaches, re-attaches under a new id, detaches. */
+/* Is not managed any more: captures nothing from here on. To be freed next. */
+void slice_release(Slice *s);
+
+/* Follows the unit: has it started, asks systemd where its cgroup is, attaches, re-attaches under a new id,
+ * detaches. */
 int slice_follow(Slice *s);
+
+/* Has systemd tell of units that come and go. Once, before any slice_follow(). */
+int slices_subscribe(Manager *m);
 
 /* What the BPF programs counted for it; NULL before they are loaded. */
 const struct sm_slice_state *slice_counters(const Slice *s);
+
+/* Whether `name` is `above` or lies within it: "shop-web.slice" within "shop.slice". */
+bool slice_is_within(const char *name, const char *above);

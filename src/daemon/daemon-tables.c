@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <sys/mman.h>
 
 #include "../basic/cleanup.h"
@@ -335,13 +334,12 @@ static void tables_zero_state(Tables *t, TableId kind, uint32_t id) {
         }
 }
 
-int tables_id_get(Tables *t, TableId kind, uint32_t *ret) {
+int tables_id_claim(Tables *t, TableId kind, uint32_t wanted, uint32_t *ret) {
         IdSpace *ids = &t->ids[kind];
         int r;
 
         for (uint32_t i = 0; i < ids->n; i++) {
-                /* Goes round, so that an id rests as long as possible before it means something else. */
-                uint32_t id = (uint32_t) (((uint64_t) ids->last + 1 + i) % ids->n);
+                uint32_t id = (uint32_t) (((uint64_t) wanted + i) % ids->n);
 
                 if (ids->used[id])
                         continue;
@@ -355,6 +353,11 @@ int tables_id_get(Tables *t, TableId kind, uint32_t *ret) {
                 return 0;
         }
         return -ENOSPC;
+}
+
+int tables_id_get(Tables *t, TableId kind, uint32_t *ret) {
+        /* Goes round, so that an id rests as long as possible before it means something else. */
+        return tables_id_claim(t, kind, t->ids[kind].last + 1, ret);
 }
 
 void tables_id_put(Tables *t, TableId kind, uint32_t id) {
@@ -450,4 +453,8 @@ void tables_epoch_passed(Tables *t, uint64_t passed) {
                 if (t->retired[i].epoch >= passed || !tables_release(t, &t->retired[i]))
                         t->retired[n++] = t->retired[i];
         t->n_retired = n;
+}
+
+bool tables_has_retired(const Tables *t) {
+        return t->n_retired > 0;
 }

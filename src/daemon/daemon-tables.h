@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <stdbool.h>
+
 #include "../abi/abi-link.h"
 #include "../engine/engine-access.h"
 #include "../policy/policy-compile.h"
@@ -25,6 +27,8 @@ const struct sm_tables *tables_view(const Tables *t);
 /* A free id, its state zeroed; -ENOSPC. Released ids come back only after the epoch passed, those of
  * endpoints also not before nothing is in flight to them. */
 int tables_id_get(Tables *t, TableId kind, uint32_t *ret);
+/* Likewise, but `wanted` or the next one that is free. */
+int tables_id_claim(Tables *t, TableId kind, uint32_t wanted, uint32_t *ret);
 void tables_id_put(Tables *t, TableId kind, uint32_t id);
 
 int tables_set_endpoint(Tables *t, uint32_t id, uint32_t service, const BoundEndpoint *e);
@@ -39,3 +43,4 @@ void tables_withdraw(Tables *t, uint32_t service);
  * is free again. */
 uint64_t tables_epoch(const Tables *t);
 void tables_epoch_passed(Tables *t, uint64_t passed);
+bool tables_has_retired(const Tables *t);

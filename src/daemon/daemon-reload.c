@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "../basic/array-util.h"
+#include "../basic/cleanup.h"
+#include "../basic/log.h"
+#include "../basic/string-util.h"
+#include "../policy/policy-load.h"
+#include "daemon-bpf.h"
+#include "daemon-bus.h"
+#include "daemon-relay-link.h"
+#include "daemon-reload.h"
+
+/*
+ * From policy files to what is in force. A service whose definition is broken keeps the last good one; the
+ * others go on. New addresses are known before old ones are forgotten, and what a service leaves behind is
+ * withdrawn last of all.
+ */
+
+int manager_keep_policy(Manager *m, Policy *policy) {
+        int r;
+
+        r = array_reserve(&m->policies, m->n_policies, sizeof(*m->policies));
+        if (r < 0)
+                return r;
+        m->policies[m->n_policies++] = policy;
+        return 0;
+}
+
+static bool policy_is_used(const Manager *m, const Policy *p) {
+        size_t position = 0;
+        Service *s;
+
+        if (p == m->policy || &p->mesh == m->mesh)
+                return true;
+        while ((s = hashmap_next(m->services, &position)))
+                for (size_t i = 0; i < p->n_services; i++)
+                        if (s->model == p->services[i])
+                                return true;
+        return false;
+}
+
+static void drop_unused_policies(Manager *m) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < m->n_policies; i++)
+                if (policy_is_used(m, m->policies[i]))
+                        m->policies[n++] = m->policies[i];
+                else
+                        policy_free(m->policies[i]);
+        m->n_policies = n;
+}
+
+static bool lies_in_network(const struct in6_addr *address, const PolicyMesh *mesh) {
+        uint32_t a = ntohl(address->s6_addr32[3]), n = ntohl(mesh->vip_network.s6_addr32[3]);
+
+        return IN6_IS_ADDR_V4MAPPED(address) && (a ^ n) >> (32 - mesh->vip_prefix) == 0;
+}
+
+/* A real address that is captured cannot be handed out, so it need not be claimed. */
+static int find_address(Manager *m, const PolicyService *model, struct in6_addr *ret) {
+        int r;
+
+        if (!model->has_address)
+                return vip_register_get(m->vips, model->name, &m->mesh->vip_network, m->mesh->vip_prefix, ret);
+        if (lies_in_network(&model->address, m->mesh)) {
+                r = vip_register_claim(m->vips, model->name, &model->address);
+                if (r < 0)
+                        return r;
+        }
+        *ret = model->address;
+        return 0;
+}
+
+/* Sets (errno) or clears (0) the problem that a service as it stands in the files is not in force. */
+static void service_problem(Manager *m, const char *name, int error) {
+        static const struct {
+                int error;
+                const char *sentence;
+        } known[] = {
+                { -EEXIST, "its address was given to another service before" },
+                { -ENOSPC, "the tables or the network of addresses are full; raise the caps in mesh.yaml" },
+                { -E2BIG, "a schedule would be too long: its names have too many addresses, or its weights "
+                          "too little in common" },
+        };
+        _cleanup_free_ char *id = NULL, *sentence = NULL;
+        const char *why = strerror(-error);
+
+        for (size_t i = 0; i < ELEMENTSOF(known); i++)
+                if (known[i].error == error)
+                        why = known[i].sentence;
+        if (asprintf(&id, "service-not-applied:%s", name) < 0)
+                return;
+        if (error < 0 && asprintf(&sentence, "Service %s is not in force as its file has it: %s.", name, why) < 0)
+                return;
+        manager_set_problem(m, id, sentence);
+}
+
+static void save_good(Manager *m, const PolicyService *model) {
+        _cleanup_free_ char *directory = NULL;
+        int r;
+
+        r = asprintf(&directory, "%s/good", m->state_directory) < 0 ? -ENOMEM : 0;
+        if (r >= 0 && mkdir(directory, 0755) < 0 && errno != EEXIST)
+                r = -errno;
+        if (r >= 0)
+                r = policy_save_good(directory, model);
+        if (r < 0)
+                log_warning_errno(r, "Failed to save the policy of %s for the next start, ignoring: %m", model->name);
+}
+
+static void remove_good(Manager *m, const char *name) {
+        _cleanup_free_ char *directory = NULL;
+
+        if (asprintf(&directory, "%s/good", m->state_directory) >= 0)
+                (void) policy_remove_good(directory, name);
+}
+
+static int apply_model(Manager *m, const PolicyService *model, Service **ret) {
+        Service *s = hashmap_get(m->services, model->name);
+        bool fresh = !s;
+        int r;
+
+        if (fresh) {
+                r = service_new(m, model->name, &s);
+                if (r < 0)
+                        return r;
+        }
+        r = service_apply(s, model);
+        if (r < 0) {
+                if (fresh) {
+                        service_withdraw(s);
+                        service_free(s);
+                }
+                return r;
+        }
+        *ret = s;
+        return fresh;
+}
+
+static void set_service_state(Service *s, ServiceState state) {
+        if (s->state == state)
+                return;
+        s->state = state;
+        service_bus_changed(s, "State");
+}
+
+/* The address is in the register, and on disk, before it is used. */
+static int apply_service(Manager *m, const PolicyService *model, const struct in6_addr *address) {
+        const PolicyService *before;
+        Service *s = hashmap_get(m->services, model->name);
+        int r, fresh;
+
+        before = s ? s->model : NULL;
+        r = fresh = apply_model(m, model, &s);
+        if (r < 0)
+                return r;
+        if (!IN6_ARE_ADDR_EQUAL(&s->address, address) || s->port != model->port) {
+                s->address = *address;
+                s->port = model->port;
+                service_bus_changed(s, "Address");
+        }
+        set_service_state(s, SERVICE_ACTIVE);
+        if (fresh)
+                service_bus_added(s);
+        if (!before || (before != model && !policy_service_equal(before, model)))
+                save_good(m, model);
+        return 0;
+}
+
+static int apply_services(Manager *m) {
+        _cleanup_free_ struct in6_addr *addresses = calloc(m->policy->n_services + 1, sizeof(*addresses));
+        _cleanup_free_ int *results = calloc(m->policy->n_services + 1, sizeof(*results));
+        const Policy *p = m->policy;
+        int r;
+
+        if (!addresses || !results)
+                return -ENOMEM;
+        for (size_t i = 0; i < p->n_services; i++)
+                results[i] = find_address(m, p->services[i], &addresses[i]);
+        r = vip_register_save(m->vips);
+        if (r < 0)
+                return r;
+
+        m->commit_pending = false;
+        for (size_t i = 0; i < p->n_services; i++) {
+                r = results[i];
+                if (r >= 0) {
+                        r = apply_service(m, p->services[i], &addresses[i]);
+                        if (r == -ENOSPC)
+                                m->commit_pending = true;
+                }
+                service_problem(m, p->services[i]->name, r);
+        }
+        return 0;
+}
+
+/* Whether the files have errors that may be why they do not define the service. */
+static bool service_is_broken(const Policy *p, const char *name, const PolicyService *model) {
+        for (size_t i = 0; i < p->n_errors; i++)
+                if (streq_null(p->errors[i].service, name))
+                        return true;
+        /* Which file the last good policy from before a restart came from is not known. */
+        if (!model || !model->origin.file || *model->origin.file == 0)
+                return p->broken_files && p->broken_files[0];
+        return strv_contains(p->broken_files, model->origin.file);
+}
+
+/* A service that is in force, or was before a restart, but that the files do not define now. 1 = it
+ * stays. */
+static int keep_stale(Manager *m, Service *s, const Policy *good) {
+        const PolicyService *model = s->model;
+        struct in6_addr address;
+        int r;
+
+        if (!service_is_broken(m->policy, s->name, model))
+                return 0;
+        if (!model) {
+                model = good ? policy_find_service(good, s->name) : NULL;
+                if (!model)
+                        return 0;
+                r = find_address(m, model, &address);
+                if (r < 0)
+                        return r;
+                r = apply_service(m, model, &address);
+                if (r < 0)
+                        return r;
+        }
+        set_service_state(s, SERVICE_STALE);
+        return 1;
+}
+
+/* Those that were in force before a boot are in no table any more, only among the good ones. */
+static void revive_stale(Manager *m, const Policy *good) {
+        struct in6_addr address;
+        Service *s;
+        int r;
+
+        for (size_t i = 0; i < good->n_services; i++) {
+                const PolicyService *model = good->services[i];
+
+                if (hashmap_get(m->services, model->name) || policy_find_service(m->policy, model->name) ||
+                    !service_is_broken(m->policy, model->name, NULL))
+                        continue;
+                r = find_address(m, model, &address);
+                if (r >= 0)
+                        r = vip_register_save(m->vips);
+                if (r >= 0)
+                        r = apply_service(m, model, &address);
+                service_problem(m, model->name, r);
+                s = hashmap_get(m->services, model->name);
+                if (s)
+                        set_service_state(s, SERVICE_STALE);
+        }
+}
+
+/* Marks the services that go; they are withdrawn once nobody can find their addresses any more. */
+static size_t find_gone(Manager *m, const Policy *good, Service **ret) {
+        size_t position = 0, n = 0;
+        Service *s;
+
+        while ((s = hashmap_next(m->services, &position))) {
+                if (policy_find_service(m->policy, s->name) && s->model)
+                        continue; /* in force, if perhaps as it was before */
+                if (keep_stale(m, s, good) > 0)
+                        continue;
+                s->leaving = true;
+                ret[n++] = s;
+        }
+        return n;
+}
+
+static void withdraw_gone(Manager *m, Service **gone, size_t n) {
+        for (size_t i = 0; i < n; i++) {
+                Service *s = gone[i];
+
+                for (size_t j = 0; j < s->n_subsets; j++)
+                        for (size_t k = 0; k < s->subsets[j].n_endpoints; k++)
+                                endpoint_bus_removed(s->subsets[j].endpoints[k]);
+                service_bus_removed(s);
+                service_problem(m, s->name, 0);
+                remove_good(m, s->name);
+                service_withdraw(s);
+                service_free(s);
+        }
+}
+
+int manager_apply_with_good(Manager *m, const Policy *good) {
+        _cleanup_free_ Service **gone = NULL;
+        size_t n_gone;
+        int r;
+
+        r = apply_services(m);
+        if (r < 0)
+                return r;
+        if (good)
+                revive_stale(m, good);
+        gone = calloc(hashmap_size(m->services) + 1, sizeof(Service *));
+        if (!gone)
+                return -ENOMEM;
+        n_gone = find_gone(m, good, gone);
+        r = manager_add_slices(m);
+        if (r >= 0)
+                r = manager_set_vips(m);
+        if (r >= 0)
+                withdraw_gone(m, gone, n_gone);
+        manager_remove_slices(m);
+        drop_unused_policies(m);
+        if (m->relay)
+                relay_link_epoch_grew(m->relay);
+        return r;
+}
+
+int manager_apply(Manager *m) {
+        return manager_apply_with_good(m, NULL);
+}
+
+/* What only a restart can change. */
+static void check_restart_needed(Manager *m) {
+        const PolicyMesh *mesh = m->mesh;
+        const BpfSettings *s = m->settings;
+        bool same = mesh->relay_port == s->relay_port && mesh->max_services == s->max_services &&
+                    mesh->max_endpoints == s->max_endpoints && mesh->max_subsets == s->max_subsets &&
+                    mesh->max_routes == s->max_routes && mesh->max_cells == s->max_cells &&
+                    mesh->max_connections == s->max_connections &&
+                    manager_n_workers(mesh) == m->n_workers;
+
+        manager_set_problem(m, "restart-needed", same ? NULL :
+                            "mesh.yaml has another relay port, number of workers or caps than slicemeshd was "
+                            "started with: they take effect at its next start.");
+}
+
+void manager_report_policy(Manager *m) {
+        _cleanup_free_ char *sentence = NULL;
+        const Policy *p = m->policy;
+
+        for (size_t i = 0; i < p->n_errors; i++) {
+                _cleanup_free_ char *text = NULL;
+
+                if (policy_error_format(&p->errors[i], &text) >= 0)
+                        log_warning("%s", text);
+        }
+        if (p->n_errors > 0 &&
+            asprintf(&sentence, "The policy files have %zu error%s. What is concerned stays as it was before.",
+                     p->n_errors, p->n_errors == 1 ? "" : "s") < 0)
+                return;
+        manager_set_problem(m, "policy-errors", sentence);
+}
+
+int manager_take_policy(Manager *m, Policy *policy) {
+        int r;
+
+        r = manager_keep_policy(m, policy);
+        if (r < 0)
+                return r;
+        m->policy = policy;
+        /* The first one counts in any case: it has the defaults at least. */
+        if (!policy->mesh_broken || !m->mesh)
+                m->mesh = &policy->mesh;
+        return 0;
+}
+
+int manager_reload(Manager *m) {
+        Policy *policy;
+        int r;
+
+        r = policy_load(m->root, &policy);
+        if (r < 0)
+                return r;
+        r = manager_take_policy(m, policy);
+        if (r < 0) {
+                policy_free(policy);
+                return r;
+        }
+        check_restart_needed(m);
+        manager_report_policy(m);
+        r = manager_apply(m);
+        m->revision++;
+        manager_bus_changed(m, "Revision");
+        manager_bus_changed(m, "PolicyErrors");
+        manager_bus_reloaded(m);
+        return r;
+}

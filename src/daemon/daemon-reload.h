@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "daemon-manager.h"
+
+/* What a start and a reload share; see daemon-reload.c. */
+
+/* The policy belongs to the manager now, until nothing in force is of it any more. */
+int manager_keep_policy(Manager *m, Policy *policy);
+
+/* It becomes that of the last load. */
+int manager_take_policy(Manager *m, Policy *policy);
+
+/* Tells the journal and the bus of the errors in the files. */
+void manager_report_policy(Manager *m);
+
+/* `good`: the last good policies from before a start, for services whose files are broken; or NULL. */
+int manager_apply_with_good(Manager *m, const Policy *good);
+
+/* Slices that are to be managed and are not yet; and the other way round. */
+int manager_add_slices(Manager *m);
+void manager_remove_slices(Manager *m);
+
+unsigned manager_n_workers(const PolicyMesh *mesh);

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "../basic/cleanup.h"
+#include "../basic/log.h"
+#include "../basic/string-util.h"
+#include "daemon-bpf.h"
+#include "daemon-bus.h"
+#include "daemon-tables.h"
+
+#define SYSTEMD_NAME "org.freedesktop.systemd1"
+#define SYSTEMD_PATH "/org/freedesktop/systemd1"
+#define SYSTEMD_MANAGER "org.freedesktop.systemd1.Manager"
+
+DEFINE_TRIVIAL_CLEANUP(Slice *, slice_free)
+
+bool slice_is_within(const char *name, const char *above) {
+        size_t length = strlen(above) - strlen(".slice");
+
+        return streq(name, above) || streq(above, "-.slice") || (strncmp(name, above, length) == 0 && name[length] == '-');
+}
+
+/* The same name comes to the same id after a restart, but for the rare clash: until all is attached anew,
+ * programs and addresses are those of two runs. */
+static uint32_t preferred_id(const char *name) {
+        uint32_t h = 2166136261u; /* FNV-1a */
+
+        for (; *name; name++)
+                h = (h ^ (unsigned char) *name) * 16777619u;
+        return h % (SM_SLICES_MAX - 1) + 1;
+}
+
+int slice_new(Manager *m, const char *name, Slice **ret) {
+        _cleanup_(slice_freep) Slice *s = calloc(1, sizeof(*s));
+        int r;
+
+        if (!s)
+                return -ENOMEM;
+        s->manager = m;
+        s->name = strdup(name);
+        if (!s->name)
+                return -ENOMEM;
+        r = sd_bus_path_encode(SYSTEMD_PATH "/unit", name, &s->unit);
+        if (r < 0)
+                return r;
+        r = tables_id_claim(m->tables, ID_SLICE, preferred_id(name), &s->id);
+        if (r < 0)
+                return r;
+        r = hashmap_put(m->slices, s->name, s);
+        if (r < 0) {
+                tables_id_put(m->tables, ID_SLICE, s->id);
+                return r;
+        }
+        slice_bus_added(s);
+        *ret = TAKE_PTR(s);
+        return 0;
+}
+
+Slice *slice_free(Slice *s) {
+        if (!s)
+                return NULL;
+        if (s->name && hashmap_get(s->manager->slices, s->name) == s)
+                (void) hashmap_remove(s->manager->slices, s->name);
+        sd_bus_slot_unref(s->changes);
+        sd_bus_slot_unref(s->query);
+        free(s->unit);
+        free(s->cgroup);
+        free(s->problem);
+        free(s->name);
+        free(s);
+        return NULL;
+}
+
+void slice_release(Slice *s) {
+        char id[sizeof("slice-unattached:") + 256];
+
+        slice_bus_removed(s);
+        if (s->attached)
+                bpf_slice_release(s->manager->bpf, s->cgroup_id);
+        if (s->problem) {
+                (void) snprintf(id, sizeof(id), "slice-unattached:%s", s->name);
+                manager_set_problem(s->manager, id, NULL);
+        }
+        tables_id_put(s->manager->tables, ID_SLICE, s->id);
+}
+
+const struct sm_slice_state *slice_counters(const Slice *s) {
+        return s->manager->bpf ? bpf_slice_state(s->manager->bpf, s->id) : NULL;
+}
+
+/* Sets (errno) or clears (0) what keeps the slice from being attached. */
+static void slice_set_problem(Slice *s, int error) {
+        _cleanup_free_ char *id = NULL, *sentence = NULL;
+
+        if (error == 0 && !s->problem)
+                return;
+        if (asprintf(&id, "slice-unattached:%s", s->name) < 0)
+                return;
+        if (error < 0 && asprintf(&sentence, "The programs cannot be attached to %s: %s. "
+                                  "Its connections are not governed.", s->name, strerror(-error)) < 0)
+                return;
+        (void) strdup_to(&s->problem, error < 0 ? strerror(-error) : NULL);
+        manager_set_problem(s->manager, id, sentence);
+        slice_bus_changed(s, "Problem");
+}
+
+/* The unit has no cgroup, or another one than before: the links to the old one are dead. */
+static void slice_forget_cgroup(Slice *s) {
+        if (s->cgroup_id != 0)
+                bpf_slice_forget(s->manager->bpf, s->cgroup_id);
+        free(s->cgroup);
+        s->cgroup = NULL;
+        s->cgroup_id = 0;
+        if (s->attached)
+                log_info("%s is gone.", s->name);
+        s->attached = false;
+}
+
+static int slice_attach(Slice *s, const char *directory, uint64_t cgroup_id, const char *cgroup) {
+        int r;
+
+        r = strdup_to(&s->cgroup, cgroup);
+        if (r < 0)
+                return r;
+        s->cgroup_id = cgroup_id;
+        r = bpf_slice_attach(s->manager->bpf, directory, cgroup_id, s->id);
+        if (r < 0)
+                return r;
+        s->attached = true;
+        log_info("Attached to %s, cgroup %s.", s->name, cgroup);
+        return 0;
+}
+
+/* What systemd says that the unit's cgroup is: "" if there is none. */
+static void slice_update(Slice *s, const char *cgroup) {
+        _cleanup_free_ char *directory = NULL;
+        bool was_attached = s->attached;
+        struct stat st;
+        int r = 0;
+
+        if (*cgroup && asprintf(&directory, "%s%s", s->manager->cgroup_root, cgroup) < 0)
+                return;
+        if (!directory || stat(directory, &st) < 0)
+                slice_forget_cgroup(s);
+        else if (st.st_ino != s->cgroup_id || !s->attached) {
+                slice_forget_cgroup(s);
+                r = slice_attach(s, directory, st.st_ino, cgroup);
+                s->settled = true;
+        } else
+                s->settled = true;
+
+        slice_set_problem(s, r);
+        if (s->attached || was_attached) {
+                slice_bus_changed(s, "Attached");
+                slice_bus_changed(s, "ControlGroup");
+                slice_bus_changed(s, "ControlGroupId");
+        }
+}
+
+static int slice_query(Slice *s);
+
+static int query_answered(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        Slice *s = userdata;
+        const char *cgroup = NULL;
+        int r;
+
+        s->query = sd_bus_slot_unref(s->query);
+        if (s->query_again) {
+                s->query_again = false;
+                return slice_query(s);
+        }
+        if (sd_bus_message_is_method_error(reply, NULL))
+                r = -sd_bus_message_get_errno(reply);
+        else
+                r = sd_bus_message_read(reply, "v", "s", &cgroup);
+        if (r < 0) {
+                log_warning_errno(r, "Failed to ask systemd for the cgroup of %s, ignoring: %m", s->name);
+                s->settled = true;
+                return 0;
+        }
+        slice_update(s, cgroup);
+        return 0;
+}
+
+static int slice_query(Slice *s) {
+        if (s->query) {
+                s->query_again = true;
+                return 0;
+        }
+        return sd_bus_call_method_async(s->manager->bus, &s->query, SYSTEMD_NAME, s->unit,
+                                        "org.freedesktop.DBus.Properties", "Get", query_answered, s, "ss",
+                                        "org.freedesktop.systemd1.Slice", "ControlGroup");
+}
+
+static int unit_changed(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        return slice_query(userdata);
+}
+
+static int start_answered(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        Slice *s = userdata;
+
+        s->query = sd_bus_slot_unref(s->query);
+        if (sd_bus_message_is_method_error(reply, NULL)) {
+                log_warning("Failed to have %s started, ignoring: %s", s->name,
+                            sd_bus_message_get_error(reply)->message);
+                s->settled = true;
+        }
+        s->query_again = false;
+        return slice_query(s);
+}
+
+/* A slice is started rather than waited for: else the first service to come into it could connect before
+ * systemd has told of the cgroup and the programs are attached. */
+int slice_follow(Slice *s) {
+        int r;
+
+        r = sd_bus_match_signal_async(s->manager->bus, &s->changes, SYSTEMD_NAME, s->unit,
+                                      "org.freedesktop.DBus.Properties", "PropertiesChanged", unit_changed,
+                                      NULL, s);
+        if (r < 0)
+                return r;
+        return sd_bus_call_method_async(s->manager->bus, &s->query, SYSTEMD_NAME, SYSTEMD_PATH,
+                                        SYSTEMD_MANAGER, "StartUnit", start_answered, s, "ss", s->name,
+                                        "replace");
+}
+
+static int unit_came(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        Manager *m = userdata;
+        const char *name;
+        Slice *s;
+        int r;
+
+        r = sd_bus_message_read(message, "s", &name);
+        if (r < 0)
+                return r;
+        s = hashmap_get(m->slices, name);
+        return s ? slice_query(s) : 0;
+}
+
+/* Asking about it now would have systemd load it again, and tell of that. */
+static int unit_went(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        Manager *m = userdata;
+        const char *name;
+        Slice *s;
+        int r;
+
+        r = sd_bus_message_read(message, "s", &name);
+        if (r < 0)
+                return r;
+        s = hashmap_get(m->slices, name);
+        if (s)
+                slice_update(s, "");
+        return 0;
+}
+
+int slices_subscribe(Manager *m) {
+        int r;
+
+        r = sd_bus_match_signal_async(m->bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "UnitNew",
+                                      unit_came, NULL, m);
+        if (r < 0)
+                return r;
+        r = sd_bus_match_signal_async(m->bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "UnitRemoved",
+                                      unit_went, NULL, m);
+        if (r < 0)
+                return r;
+        return sd_bus_call_method_async(m->bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "Subscribe",
+                                        NULL, NULL, NULL);
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <sched.h>
+#include <sys/stat.h>
+
+#include "../basic/cleanup.h"
+#include "../basic/log.h"
+#include "../basic/macro.h"
+#include "../basic/time-util.h"
+#include "../policy/policy-load.h"
+#include "daemon-bpf.h"
+#include "daemon-bus.h"
+#include "daemon-relay-link.h"
+#include "daemon-reload.h"
+#include "daemon-resolve.h"
+#include "daemon-surroundings.h"
+#include "daemon-tables.h"
+
+/*
+ * manager_start(): in the order that lets it fail before anything outlives the process. Two things are
+ * decisive: the bus name is ours before a table is touched that another slicemeshd may be working on,
+ * and nothing is pinned before all that can fail has not.
+ */
+
+#define SETTLE_USEC (5 * USEC_PER_SEC) /* for systemd to answer about the slices */
+
+static int check_surroundings(Manager *m) {
+        const char *sentence;
+        int r;
+
+        r = surroundings_check(&sentence);
+        if (r > 0)
+                log_error("%s", sentence);
+        if (r != 0)
+                return r;
+        r = surroundings_cgroup_root(&m->cgroup_root);
+        return r < 0 ? log_error_errno(r, "Failed to find the cgroup hierarchy: %m") : 0;
+}
+
+static int load_policy(Manager *m) {
+        Policy *policy;
+        int r;
+
+        r = policy_load(m->root, &policy);
+        if (r < 0)
+                return log_error_errno(r, "Failed to read the policy files: %m");
+        r = manager_take_policy(m, policy);
+        if (r < 0) {
+                policy_free(policy);
+                return log_oom();
+        }
+        return 0;
+}
+
+unsigned manager_n_workers(const PolicyMesh *mesh) {
+        cpu_set_t cpus;
+
+        if (mesh->relay_workers > 0)
+                return MIN(mesh->relay_workers, (unsigned) SM_WORKERS_MAX);
+        if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0)
+                return 1;
+        return MIN((unsigned) CPU_COUNT(&cpus), (unsigned) SM_WORKERS_MAX);
+}
+
+static void choose_settings(Manager *m) {
+        const PolicyMesh *mesh = m->mesh;
+
+        *m->settings = (BpfSettings) {
+                .pin_path = surroundings_pin_path(),
+                .relay_port = mesh->relay_port,
+                .max_services = mesh->max_services,
+                .max_endpoints = mesh->max_endpoints,
+                .max_subsets = mesh->max_subsets,
+                .max_routes = mesh->max_routes,
+                .max_cells = (uint32_t) MIN(mesh->max_cells, (uint64_t) UINT32_MAX - 1),
+                .max_connections = mesh->max_connections,
+        };
+        m->n_workers = manager_n_workers(mesh);
+}
+
+static int map_tables(Manager *m) {
+        uint32_t entries[_SM_TABLE_MAX];
+        int fds[_SM_TABLE_MAX];
+
+        bpf_programs_tables(m->bpf, fds, entries);
+        return tables_new(fds, entries, &m->tables);
+}
+
+static int load_programs(Manager *m) {
+        int r;
+
+        choose_settings(m);
+        r = bpf_programs_new(m->settings, &m->bpf);
+        if (r == -EPERM) {
+                log_error("The kernel does not let this process load BPF programs, in spite of its capabilities: "
+                          "is it locked down, or is bpf(2) filtered?");
+                return MANAGER_E_NO_PERMISSION;
+        }
+        if (r < 0) {
+                (void) log_error_errno(r, "The kernel refuses the BPF programs (%m): it is too old, or was built "
+                                       "without CONFIG_CGROUP_BPF. SLICEMESH_LOG=debug shows its verifier's log.");
+                return MANAGER_E_UNAVAILABLE;
+        }
+
+        r = map_tables(m);
+        if (r == -EUCLEAN) {
+                log_warning("What is pinned contradicts itself: starting over with empty tables.");
+                m->bpf = bpf_programs_free(m->bpf);
+                r = bpf_pins_remove(m->settings->pin_path);
+                if (r >= 0)
+                        r = bpf_programs_new(m->settings, &m->bpf);
+                if (r >= 0)
+                        r = map_tables(m);
+        }
+        return r < 0 ? log_error_errno(r, "Failed to map the shared tables: %m") : 0;
+}
+
+static int connect_bus(Manager *m) {
+        int r;
+
+        r = sd_bus_open_system_with_description(&m->bus, "slicemeshd");
+        if (r < 0)
+                return log_error_errno(r, "Failed to connect to the system bus: %m");
+        /* systemd starts us anew when there is a bus again; traffic goes on meanwhile. */
+        r = sd_bus_set_exit_on_disconnect(m->bus, true);
+        if (r >= 0)
+                r = sd_bus_attach_event(m->bus, m->event, SD_EVENT_PRIORITY_NORMAL);
+        if (r < 0)
+                return log_error_errno(r, "Failed to attach the bus to the event loop: %m");
+        r = manager_bus_setup(m);
+        if (r == -EEXIST) {
+                log_error("The bus name " SM_BUS_NAME " is taken: another slicemeshd is running.");
+                return MANAGER_E_TAKEN;
+        }
+        return r < 0 ? log_error_errno(r, "Failed to set up the bus objects: %m") : 0;
+}
+
+static void names_changed(const char *host, const struct in6_addr *addresses, size_t n, const char *error,
+                          void *userdata) {
+        Manager *m = userdata;
+        size_t position = 0;
+        Service *s;
+        int r;
+
+        if (error)
+                log_warning("Failed to resolve %s, keeping %zu address%s: %s", host, n, n == 1 ? "" : "es", error);
+        while ((s = hashmap_next(m->services, &position))) {
+                if (!s->model || !service_uses_name(s, host))
+                        continue;
+                r = manager_refresh_service(m, s);
+                if (r < 0)
+                        log_warning_errno(r, "Failed to put new addresses of %s in force, ignoring: %m", host);
+        }
+}
+
+static int open_resolver(Manager *m) {
+        int r;
+
+        r = resolver_new(m->event, names_changed, m, &m->resolver);
+        return r < 0 ? log_error_errno(r, "Failed to set up the resolver: %m") : 0;
+}
+
+static int open_listeners(Manager *m) {
+        Listeners *listeners;
+        int r;
+
+        r = listeners_open(m->settings->relay_port, m->n_workers, &listeners);
+        if (r == -EADDRINUSE) {
+                log_error("Port %u on 127.0.0.1 or ::1, for the relay, is taken by another program. "
+                          "`relay: {port: ...}` in mesh.yaml chooses another one.", m->settings->relay_port);
+                return MANAGER_E_TAKEN;
+        }
+        if (r < 0)
+                return log_error_errno(r, "Failed to bind the relay's sockets: %m");
+        r = relay_link_new(m, surroundings_relay_socket(), listeners, &m->relay);
+        if (r < 0) {
+                listeners_free(listeners);
+                return log_error_errno(r, "Failed to set up the link to the relay: %m");
+        }
+        return 0;
+}
+
+static int load_register(Manager *m) {
+        _cleanup_free_ char *path = NULL;
+        unsigned line = 0;
+        int r;
+
+        if (mkdir(m->state_directory, 0755) < 0 && errno != EEXIST)
+                return log_error_errno(-errno, "Failed to create %s: %m", m->state_directory);
+        if (asprintf(&path, "%s/addresses", m->state_directory) < 0)
+                return log_oom();
+        r = vip_register_load(path, &m->vips, &line);
+        if (r == -EBADMSG)
+                return log_error_errno(r, "%s:%u: the register of service addresses is damaged. It is not "
+                                       "overwritten; repair or remove the line.", path, line);
+        return r < 0 ? log_error_errno(r, "Failed to read %s: %m", path) : 0;
+}
+
+static int adopt_services(Manager *m) {
+        const struct sm_tables *t = tables_view(m->tables);
+        int r;
+
+        for (uint32_t i = 1; i < t->n_services; i++) {
+                Service *s;
+
+                if (t->services[i].root == 0)
+                        continue;
+                r = service_adopt(m, i, &s);
+                if (r < 0)
+                        return log_error_errno(r, "Failed to take over a service: %m");
+        }
+        return 0;
+}
+
+static int tell_event(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+        Manager *m = userdata;
+        int r;
+
+        r = bpf_events_read(m->bpf);
+        if (r < 0)
+                log_warning_errno(r, "Failed to read what the programs tell, ignoring: %m");
+        return 0;
+}
+
+static void handle_event(const struct sm_link_event *event, void *userdata) {
+        manager_endpoint_event(userdata, event);
+}
+
+static int open_events(Manager *m) {
+        int fd, r;
+
+        r = bpf_events_open(m->bpf, handle_event, m, &fd);
+        if (r >= 0)
+                r = sd_event_add_io(m->event, &m->bpf_events, fd, EPOLLIN, tell_event, m);
+        return r < 0 ? log_error_errno(r, "Failed to listen to the programs: %m") : 0;
+}
+
+/* Puts the policy in force, and pins it. */
+static int take_over(Manager *m) {
+        _cleanup_free_ char *directory = NULL;
+        Policy *good = NULL;
+        int r;
+
+        r = adopt_services(m);
+        if (r < 0)
+                return r;
+        r = asprintf(&directory, "%s/good", m->state_directory) < 0 ? -ENOMEM : 0;
+        if (r >= 0)
+                r = policy_load_good(directory, &good);
+        if (r < 0)
+                log_warning_errno(r, "Failed to read the last good policies, ignoring: %m");
+        if (good && manager_keep_policy(m, good) < 0) {
+                policy_free(good);
+                good = NULL;
+        }
+        r = bpf_programs_pin(m->bpf);
+        if (r < 0)
+                return log_error_errno(r, "Failed to pin maps below %s: %m", m->settings->pin_path);
+        manager_report_policy(m);
+        m->revision = 1;
+        r = manager_apply_with_good(m, good);
+        return r < 0 ? log_error_errno(r, "Failed to put the policy in force: %m") : 0;
+}
+
+static bool slices_have_settled(const Manager *m) {
+        size_t position = 0;
+        Slice *s;
+
+        while ((s = hashmap_next(m->slices, &position)))
+                if (!s->settled)
+                        return false;
+        return true;
+}
+
+/* Who comes after us, by After=slicemeshd.service, finds its slice attached. */
+static int wait_for_slices(Manager *m) {
+        usec_t deadline = now_nsec() / NSEC_PER_USEC + SETTLE_USEC, now;
+        int r;
+
+        while (!slices_have_settled(m)) {
+                now = now_nsec() / NSEC_PER_USEC;
+                if (now >= deadline) {
+                        log_warning("systemd has not told of all slices in time, going on.");
+                        break;
+                }
+                r = sd_event_run(m->event, deadline - now);
+                if (r < 0)
+                        return log_error_errno(r, "Failed to run the event loop: %m");
+        }
+        return 0;
+}
+
+/* Slices and maps of an earlier policy. A broken mesh.yaml is no reason to let any of them go. */
+static void remove_leftovers(Manager *m) {
+        _cleanup_free_ uint64_t *keep = calloc(hashmap_size(m->slices) + 1, sizeof(*keep));
+        size_t position = 0, n = 0;
+        Slice *s;
+
+        if (!keep || m->policy->mesh_broken)
+                return;
+        while ((s = hashmap_next(m->slices, &position)))
+                keep[n++] = s->cgroup_id;
+        bpf_slices_prune(m->bpf, keep, n);
+        bpf_programs_remove_others(m->bpf);
+}
+
+static int start_for_good(Manager *m) {
+        int r;
+
+        r = take_over(m);
+        if (r < 0)
+                return r;
+        r = slices_subscribe(m);
+        if (r < 0)
+                return log_error_errno(r, "Failed to have systemd tell of units: %m");
+        r = wait_for_slices(m);
+        if (r < 0)
+                return r;
+        remove_leftovers(m);
+        return 0;
+}
+
+int manager_start(Manager *m) {
+        static int (*const steps[])(Manager *m) = {
+                check_surroundings, load_policy,    load_register, load_programs,
+                connect_bus,        open_listeners, open_events,   open_resolver,
+        };
+        int r;
+
+        for (size_t i = 0; i < ELEMENTSOF(steps); i++) {
+                r = steps[i](m);
+                if (r != 0)
+                        return r;
+        }
+        r = start_for_good(m);
+        if (r < 0 && !bpf_programs_taken_over(m->bpf))
+                (void) bpf_pins_remove(m->settings->pin_path);
+        return r;
+}
