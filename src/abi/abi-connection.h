@@ -8,9 +8,9 @@
  * the relay. IPv4 addresses are always stored mapped (::ffff:a.b.c.d); ports are in network order.
  */
 
-/* Map `vips`, a hash: which service an address belongs to. A service that takes every managed slice has one
- * entry, with slice 0. One that lists its callers has an entry for each of their slices, and one with slice 0
- * and SM_VIP_REFUSE for all others. */
+/* Map `vips`, a hash: which service an address belongs to. A service that takes every managed slice has
+ * one entry, with slice 0. One that lists its callers has an entry for each of their slices, and one with
+ * slice 0 and SM_VIP_REFUSE for all others. */
 struct sm_vip_key {
         __u8 address[16];
         __be16 port;

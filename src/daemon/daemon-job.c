@@ -18,8 +18,8 @@ static int job_type(sd_bus *bus, const char *unit, char **ret) {
         uint32_t id;
         int r;
 
-        r = sd_bus_get_property(bus, SYSTEMD_NAME, unit, "org.freedesktop.systemd1.Unit", "Job", NULL, &reply,
-                                "(uo)");
+        r = sd_bus_get_property(bus, SYSTEMD_NAME, unit, "org.freedesktop.systemd1.Unit", "Job", NULL,
+                                &reply, "(uo)");
         if (r < 0)
                 return r;
         r = sd_bus_message_read(reply, "(uo)", &id, &job);

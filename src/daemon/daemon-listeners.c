@@ -31,7 +31,9 @@ static socklen_t listener_address(int family, uint16_t port, struct sockaddr_sto
         *ret = (struct sockaddr_storage) {};
         if (family == AF_INET) {
                 *v4 = (struct sockaddr_in) {
-                        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                        .sin_family = AF_INET,
+                        .sin_port = htons(port),
+                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
                 };
                 return sizeof(*v4);
         }

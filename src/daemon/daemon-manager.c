@@ -188,13 +188,14 @@ void manager_epoch_passed(Manager *m) {
 }
 
 void manager_detach(Manager *m) {
+        const char *path = m->settings->pin_path;
         int r;
 
         if (m->relay)
                 relay_link_stop(m->relay);
-        r = bpf_pins_remove(m->settings->pin_path);
+        r = bpf_pins_remove(path);
         if (r < 0)
-                log_warning_errno(r, "Failed to remove the pins below %s, ignoring: %m", m->settings->pin_path);
+                log_warning_errno(r, "Failed to remove the pins below %s, ignoring: %m", path);
         else
                 log_info("Detached from all slices.");
 }

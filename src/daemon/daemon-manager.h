@@ -43,7 +43,7 @@ typedef struct Manager {
         Policy **policies; /* that one, and older ones that something in force still belongs to */
         size_t n_policies;
         const PolicyMesh *mesh; /* in force */
-        bool commit_pending;    /* something did not fit into the tables: to be tried when an epoch has passed */
+        bool commit_pending;    /* something did not fit into the tables: tried again after an epoch */
         uint64_t revision;
         Hashmap *services; /* name -> Service */
         Hashmap *slices;   /* name -> Slice */

@@ -15,7 +15,7 @@
 
 #define RECONNECT_FIRST_USEC (100 * USEC_PER_MSEC)
 #define RECONNECT_LONGEST_USEC (5 * USEC_PER_SEC)
-#define PING_BUSY_USEC (1 * USEC_PER_SEC) /* also the grace period of the kernel side: programs run for far less */
+#define PING_BUSY_USEC (1 * USEC_PER_SEC) /* also the grace period of the programs, which run for far less */
 #define PING_IDLE_USEC (10 * USEC_PER_SEC)
 #define SILENCE_USEC (30 * USEC_PER_SEC) /* without an answer: connects anew */
 
@@ -102,7 +102,9 @@ static int link_send(RelayLink *l, enum sm_link_type type, const void *body, siz
                 m.msg_control = &control;
                 m.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
                 *CMSG_FIRSTHDR(&m) = (struct cmsghdr) {
-                        .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int) * n_fds),
+                        .cmsg_level = SOL_SOCKET,
+                        .cmsg_type = SCM_RIGHTS,
+                        .cmsg_len = CMSG_LEN(sizeof(int) * n_fds),
                 };
                 memcpy(CMSG_DATA(CMSG_FIRSTHDR(&m)), fds, sizeof(int) * n_fds);
         }
@@ -311,7 +313,8 @@ int relay_link_new(Manager *m, const char *path, Listeners *listeners, RelayLink
         l->path = strdup(path);
         if (!l->path)
                 return -ENOMEM;
-        r = sd_event_add_time_relative(m->event, &l->connect_timer, CLOCK_MONOTONIC, 0, 0, on_connect_timer, l);
+        r = sd_event_add_time_relative(m->event, &l->connect_timer, CLOCK_MONOTONIC, 0, 0,
+                                       on_connect_timer, l);
         if (r < 0)
                 return r;
         r = sd_event_add_time_relative(m->event, &l->ping_timer, CLOCK_MONOTONIC, PING_BUSY_USEC, 0,

@@ -60,11 +60,12 @@ static bool lies_in_network(const struct in6_addr *address, const PolicyMesh *me
 
 /* A real address that is captured cannot be handed out, so it need not be claimed. */
 static int find_address(Manager *m, const PolicyService *model, struct in6_addr *ret) {
+        const PolicyMesh *mesh = m->mesh;
         int r;
 
         if (!model->has_address)
-                return vip_register_get(m->vips, model->name, &m->mesh->vip_network, m->mesh->vip_prefix, ret);
-        if (lies_in_network(&model->address, m->mesh)) {
+                return vip_register_get(m->vips, model->name, &mesh->vip_network, mesh->vip_prefix, ret);
+        if (lies_in_network(&model->address, mesh)) {
                 r = vip_register_claim(m->vips, model->name, &model->address);
                 if (r < 0)
                         return r;
@@ -92,7 +93,8 @@ static void service_problem(Manager *m, const char *name, int error) {
                         why = known[i].sentence;
         if (asprintf(&id, "service-not-applied:%s", name) < 0)
                 return;
-        if (error < 0 && asprintf(&sentence, "Service %s is not in force as its file has it: %s.", name, why) < 0)
+        if (error < 0 &&
+            asprintf(&sentence, "Service %s is not in force as its file has it: %s.", name, why) < 0)
                 return;
         manager_set_problem(m, id, sentence);
 }
@@ -107,7 +109,8 @@ static void save_good(Manager *m, const PolicyService *model) {
         if (r >= 0)
                 r = policy_save_good(directory, model);
         if (r < 0)
-                log_warning_errno(r, "Failed to save the policy of %s for the next start, ignoring: %m", model->name);
+                log_warning_errno(r, "Failed to save the policy of %s for the next start, ignoring: %m",
+                                  model->name);
 }
 
 static void remove_good(Manager *m, const char *name) {
@@ -327,8 +330,8 @@ static void check_restart_needed(Manager *m) {
                     manager_n_workers(mesh) == m->n_workers;
 
         manager_set_problem(m, "restart-needed", same ? NULL :
-                            "mesh.yaml has another relay port, number of workers or caps than slicemeshd was "
-                            "started with: they take effect at its next start.");
+                            "mesh.yaml has another relay port, number of workers or caps than slicemeshd "
+                            "was started with: they take effect at its next start.");
 }
 
 void manager_report_policy(Manager *m) {
@@ -342,7 +345,7 @@ void manager_report_policy(Manager *m) {
                         log_warning("%s", text);
         }
         if (p->n_errors > 0 &&
-            asprintf(&sentence, "The policy files have %zu error%s. What is concerned stays as it was before.",
+            asprintf(&sentence, "The policy files have %zu error%s. What is concerned stays as it was.",
                      p->n_errors, p->n_errors == 1 ? "" : "s") < 0)
                 return;
         manager_set_problem(m, "policy-errors", sentence);

@@ -74,12 +74,14 @@ static int adopt_parts(Service *s, uint32_t base, const struct sm_policy *policy
         if (!s->subsets || !s->routes)
                 return -ENOMEM;
         for (uint32_t i = 0; i < policy->n_subsets; i++) {
-                r = adopt_subset(s, base, (const struct sm_subset *) sm_cell_at(t, base + policy->subsets + i), i);
+                const void *found = sm_cell_at(t, base + policy->subsets + i);
+
+                r = adopt_subset(s, base, found, i);
                 if (r < 0)
                         return r;
         }
         for (uint32_t i = 0; i < policy->n_routes; i++) {
-                const struct sm_route *found = (const struct sm_route *) sm_cell_at(t, base + policy->routes + i);
+                const struct sm_route *found = (const void *) sm_cell_at(t, base + policy->routes + i);
                 ServiceRoute *route = &s->routes[s->n_routes++];
 
                 route->state = found->state;

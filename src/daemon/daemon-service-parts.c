@@ -110,7 +110,8 @@ static int make_subset(Service *s, const PolicySubset *model, size_t index, cons
         return 0;
 }
 
-static int make_route(Service *s, const PolicyRoute *model, const ServiceRoute *before, ServiceRoute *route) {
+static int make_route(Service *s, const PolicyRoute *model, const ServiceRoute *before,
+                      ServiceRoute *route) {
         route->name = strdup(model->name);
         if (!route->name)
                 return -ENOMEM;

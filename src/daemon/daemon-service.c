@@ -109,7 +109,8 @@ static const PolicyEndpoint *endpoint_model(const Service *s, const PolicySubset
         return NULL;
 }
 
-static int bind_subset(Service *s, const PolicySubset *model, const ServiceSubset *subset, BoundSubset *ret) {
+static int bind_subset(Service *s, const PolicySubset *model, const ServiceSubset *subset,
+                       BoundSubset *ret) {
         int r;
 
         ret->state = subset->state;
@@ -124,7 +125,11 @@ static int bind_subset(Service *s, const PolicySubset *model, const ServiceSubse
                 if (!p)
                         return -ENXIO; /* the parts were made from this model */
                 ret->endpoints[i] = (BoundEndpoint) {
-                        .id = e->id, .address = e->address, .port = e->port, .weight = p->weight, .admin = p->admin,
+                        .id = e->id,
+                        .address = e->address,
+                        .port = e->port,
+                        .weight = p->weight,
+                        .admin = p->admin,
                 };
                 r = tables_set_endpoint(s->manager->tables, e->id, s->id, &ret->endpoints[i]);
                 if (r < 0)

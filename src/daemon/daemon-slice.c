@@ -18,7 +18,9 @@ DEFINE_TRIVIAL_CLEANUP(Slice *, slice_free)
 bool slice_is_within(const char *name, const char *above) {
         size_t length = strlen(above) - strlen(".slice");
 
-        return streq(name, above) || streq(above, "-.slice") || (strncmp(name, above, length) == 0 && name[length] == '-');
+        if (streq(name, above) || streq(above, "-.slice"))
+                return true;
+        return strncmp(name, above, length) == 0 && name[length] == '-';
 }
 
 /* The same name comes to the same id after a restart, but for the rare clash: until all is attached anew,
@@ -261,10 +263,10 @@ int slices_subscribe(Manager *m) {
                                       unit_came, NULL, m);
         if (r < 0)
                 return r;
-        r = sd_bus_match_signal_async(m->bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "UnitRemoved",
-                                      unit_went, NULL, m);
+        r = sd_bus_match_signal_async(m->bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER,
+                                      "UnitRemoved", unit_went, NULL, m);
         if (r < 0)
                 return r;
-        return sd_bus_call_method_async(m->bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "Subscribe",
-                                        NULL, NULL, NULL);
+        return sd_bus_call_method_async(m->bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER,
+                                        "Subscribe", NULL, NULL, NULL);
 }

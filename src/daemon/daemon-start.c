@@ -92,13 +92,13 @@ static int load_programs(Manager *m) {
         choose_settings(m);
         r = bpf_programs_new(m->settings, &m->bpf);
         if (r == -EPERM) {
-                log_error("The kernel does not let this process load BPF programs, in spite of its capabilities: "
-                          "is it locked down, or is bpf(2) filtered?");
+                log_error("The kernel does not let this process load BPF programs, in spite of its "
+                          "capabilities: is it locked down, or is bpf(2) filtered?");
                 return MANAGER_E_NO_PERMISSION;
         }
         if (r < 0) {
-                (void) log_error_errno(r, "The kernel refuses the BPF programs (%m): it is too old, or was built "
-                                       "without CONFIG_CGROUP_BPF. SLICEMESH_LOG=debug shows its verifier's log.");
+                (void) log_error_errno(r, "The kernel refuses the BPF programs (%m): it is too old, or was "
+                                       "built without CONFIG_CGROUP_BPF. SLICEMESH_LOG=debug shows why.");
                 return MANAGER_E_UNAVAILABLE;
         }
 
@@ -143,13 +143,14 @@ static void names_changed(const char *host, const struct in6_addr *addresses, si
         int r;
 
         if (error)
-                log_warning("Failed to resolve %s, keeping %zu address%s: %s", host, n, n == 1 ? "" : "es", error);
+                log_warning("Failed to resolve %s, keeping %zu address%s: %s", host, n, n == 1 ? "" : "es",
+                            error);
         while ((s = hashmap_next(m->services, &position))) {
                 if (!s->model || !service_uses_name(s, host))
                         continue;
                 r = manager_refresh_service(m, s);
                 if (r < 0)
-                        log_warning_errno(r, "Failed to put new addresses of %s in force, ignoring: %m", host);
+                        log_warning_errno(r, "Failed to use the addresses of %s, ignoring: %m", host);
         }
 }
 
@@ -277,7 +278,7 @@ static int wait_for_slices(Manager *m) {
         usec_t deadline = now_nsec() / NSEC_PER_USEC + SETTLE_USEC, now;
         int r;
 
-        while (!slices_have_settled(m)) {
+        while (!slices_have_settled(m) && sd_event_get_exit_code(m->event, NULL) == -ENODATA) {
                 now = now_nsec() / NSEC_PER_USEC;
                 if (now >= deadline) {
                         log_warning("systemd has not told of all slices in time, going on.");

@@ -75,8 +75,8 @@ static const struct {
         { kernel_is_new_enough, MANAGER_E_UNAVAILABLE,
           "Linux 6.1 or later is needed: older kernels cannot refuse a connection with a reason." },
         { has_cgroup2, MANAGER_E_UNAVAILABLE,
-          "No cgroup2 hierarchy is mounted at /sys/fs/cgroup or /sys/fs/cgroup/unified: slices cannot be told "
-          "apart. Boot with systemd.unified_cgroup_hierarchy=1." },
+          "No cgroup2 hierarchy is mounted at /sys/fs/cgroup or /sys/fs/cgroup/unified: slices cannot be "
+          "told apart. Boot with systemd.unified_cgroup_hierarchy=1." },
         { has_btf, MANAGER_E_UNAVAILABLE,
           "The kernel does not describe its types (/sys/kernel/btf/vmlinux): it was built without "
           "CONFIG_DEBUG_INFO_BTF." },

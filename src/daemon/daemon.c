@@ -73,10 +73,8 @@ static int parse_argv(int argc, char **argv) {
                 default:
                         return -EINVAL;
                 }
-        if (optind < argc) {
-                fprintf(stderr, "slicemeshd takes no arguments.\n");
-                return -EINVAL;
-        }
+        if (optind < argc)
+                return log_error_errno(-EINVAL, "slicemeshd takes no arguments.");
         return 1;
 }
 
