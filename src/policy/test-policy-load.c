@@ -62,8 +62,8 @@ static void test_nothing(void **state) {
         assert_int_equal(p->mesh.max_head, 16384);
         assert_int_equal(p->mesh.max_buffer, 65536);
         assert_int_equal(p->mesh.drain_usec, 30 * 1000000);
-        assert_int_equal(p->mesh.max_services, 1024);
-        assert_int_equal(p->mesh.max_cells, (32 << 20) / SM_CELL_SIZE);
+        assert_int_equal(p->mesh.max_services, 512);
+        assert_int_equal(p->mesh.max_cells, (4 << 20) / SM_CELL_SIZE);
 }
 
 static void test_precedence(void **state) {
@@ -175,7 +175,7 @@ static void test_mesh(void **state) {
         assert_int_equal(p->mesh.relay_port, 1234);
         assert_int_equal(p->mesh.max_buffer, 128 << 10);
         assert_int_equal(p->mesh.max_services, 5);
-        assert_int_equal(p->mesh.max_routes, 16384);
+        assert_int_equal(p->mesh.max_routes, 4096);
 }
 
 /* Services load under the defaults, which the caller must not take for what the administrator wants. */
