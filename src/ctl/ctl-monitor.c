@@ -7,6 +7,7 @@
 
 #include "../basic/macro.h"
 #include "ctl-i18n.h"
+#include "ctl-json.h"
 #include "ctl-mesh.h"
 #include "ctl-output.h"
 #include "ctl-terminal.h"
@@ -87,21 +88,58 @@ static int close_line_json(JsonWriter *w) {
         return json_finish(w);
 }
 
-/* A text as it is, anything else as JSON. */
+/* The members of a struct side by side. Lists in it, like paths of endpoints, would only bury the rest. */
+static void print_struct(const JsonValue *v) {
+        bool first = true;
+
+        for (size_t i = 0; i < v->n_members; i++) {
+                const char *text = v->members[i].text;
+
+                if (!text || !*text)
+                        continue;
+                printf("%s%s", first ? "" : " ", text);
+                first = false;
+        }
+}
+
+/* A list as "a, b", one of structs as "a b, c d". */
+static void print_tree(const JsonValue *v) {
+        if (v->text)
+                print_styled(state_style(v->text), "%s", *v->text ? v->text : "-");
+        else if (v->type == JSON_TRUE || v->type == JSON_FALSE)
+                fputs(v->type == JSON_TRUE ? _("yes") : _("no"), stdout);
+        else if (v->n_members == 0)
+                putchar('-');
+        for (size_t i = 0; i < v->n_members; i++) {
+                fputs(i > 0 ? ", " : "", stdout);
+                if (v->members[i].text)
+                        fputs(v->members[i].text, stdout);
+                else
+                        print_struct(&v->members[i]);
+        }
+}
+
 static int print_value(sd_bus_message *m) {
-        JsonWriter w = JSON_WRITER(stdout, false);
-        const char *contents, *text;
+        _cleanup_(json_value_freep) JsonValue *v = NULL;
+        _cleanup_free_ char *text = NULL;
+        JsonWriter w;
+        size_t size;
+        FILE *f;
         int r;
 
-        r = sd_bus_message_peek_type(m, NULL, &contents);
+        f = open_memstream(&text, &size);
+        if (!f)
+                return -ENOMEM;
+        w = JSON_WRITER(f, false);
+        r = variant_to_json(m, &w, NULL);
+        if (fclose(f) < 0)
+                return -ENOMEM;
+        if (r >= 0)
+                r = json_parse(text, &v);
         if (r < 0)
                 return r;
-        if (!streq(contents, "s"))
-                return variant_to_json(m, &w, NULL);
-        r = sd_bus_message_read(m, "v", "s", &text);
-        if (r >= 0)
-                print_styled(state_style(text), "%s", *text ? text : "-");
-        return r;
+        print_tree(v);
+        return 0;
 }
 
 static int print_properties(sd_bus_message *m) {

@@ -153,7 +153,7 @@ static int add_callers(Table *t, const Texts *callers) {
 static int add_responses(Table *t, const Counts *responses) {
         _cleanup_(line_done) Line line = {};
         char text[COUNT_TEXT_MAX];
-        bool failed = false;
+        bool any = false;
         int r;
 
         r = line_open(&line);
@@ -162,11 +162,14 @@ static int add_responses(Table *t, const Counts *responses) {
         for (size_t i = 0; i < responses->n; i++) {
                 const Count *c = &responses->list[i];
 
-                failed |= streq(c->name, "5xx") && c->n > 0;
-                fprintf(line.f, "%s%s %s", i > 0 ? ", " : "", c->name, count_to_text(c->n, text));
+                if (c->n == 0)
+                        continue;
+                fprintf(line.f, "%s%s %s", any ? ", " : "", c->name, count_to_text(c->n, text));
+                any = true;
         }
         table_add_string(t, STYLE_DIM, _("Responses:"));
-        table_add_string(t, failed ? STYLE_BAD : STYLE_NORMAL, responses->n > 0 ? line_text(&line) : NULL);
+        table_add_string(t, counts_get(responses, "5xx") > 0 ? STYLE_BAD : STYLE_NORMAL,
+                         any ? line_text(&line) : NULL);
         return 0;
 }
 

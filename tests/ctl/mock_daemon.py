@@ -105,7 +105,7 @@ OBJECTS = {
          ('canary', 'least-request', [f'{SHOP}/endpoint/3'])],
         [('v2', 'path below /v2', f'{FILES}/shop.yaml:14', [('stable', 9), ('canary', 1)], 3000),
          ('default', 'anything', f'{FILES}/shop.yaml:18', [('stable', 1)], 120300)],
-        123300, {'2xx': 123000, '4xx': 20, '5xx': 280},
+        123300, {'2xx': 123000, '3xx': 0, '4xx': 20, '5xx': 280},
         {'connect-failed': 12, 'retried': 300, 'from-the-future': 1},
         Callers=['shop.slice', 'batch.slice'])},
     CART: {'Service': service('cart', 'http', '127.71.0.11:80',
@@ -179,6 +179,10 @@ class Daemon:
 
     def reload(self, message):
         self.change(message)
+        subsets = dbus.Array([('stable', 'random', [dbus.ObjectPath(SHOP)]), ('canary', 'random', [])],
+                             signature='(ssao)')
+        self.emit(SHOP, 'org.freedesktop.DBus.Properties', 'PropertiesChanged', 'sa{sv}as',
+                  f'{NAME}.Service', {'Subsets': subsets, 'Callers': dbus.Array([], signature='s')}, [])
         self.emit(ROOT, f'{NAME}.Manager', 'Reloaded', 'tu', 13, len(ERRORS))
         return 13, ERRORS
 

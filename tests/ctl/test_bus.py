@@ -75,7 +75,8 @@ def test_colors(mesh):
 def test_show(mesh):
     text = mesh.output('show', 'shop')
     for part in ('shop: http at 127.71.0.10:80', 'shop.slice, batch.slice', 'Subset stable, round-robin',
-                 'Subset canary, least-request', 'stable 90%, canary 10%', 'path below /v2',
+                 'Subset canary, least-request', '2xx 123k, 4xx 20, 5xx 280\n',
+                 'stable 90%, canary 10%', 'path below /v2',
                  'No endpoint that was tried accepted a connection.', 'from-the-future'):
         assert part in text
     rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.startswith('  10.')}
@@ -194,11 +195,13 @@ def test_monitor(mesh):
     text = ''.join(follow(mesh))
     assert 'mesh: policy loaded, revision 13, 2 errors' in text
     assert 'shop stable/10.1.0.12:8080: Weight 5, State up' in text
+    assert 'shop: Subsets stable random, canary random, Callers -\n' in text
     assert 'slicemeshd has left the bus' in text
 
 
 def test_monitor_json(mesh):
     events = [json.loads(line) for line in follow(mesh, '--json')]
-    changed, = (e for e in events if e['event'] == 'changed')
-    assert changed['properties'] == {'Weight': 5, 'State': 'up'}
+    changes = [e['properties'] for e in events if e['event'] == 'changed']
+    assert changes[-1] == {'Weight': 5, 'State': 'up'}
+    assert changes[0]['Subsets'][0] == ['stable', 'random', ['/io/slicemesh/Mesh1/service/shop']]
     assert {e['event'] for e in events} == {'reloaded', 'changed', 'stopped'}

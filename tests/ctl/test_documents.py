@@ -2,6 +2,7 @@
 """The manuals know all that there is."""
 import pathlib
 import re
+import subprocess
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -23,6 +24,28 @@ def test_slicemeshctl(ctl):
         assert f'**{verb}** {written}'.strip() + '\n:' in text, f'{verb} {arguments} is missing'
     for option in re.findall(r'--[a-z-]+', help_text.split('Options:')[1].split('"slicemeshctl VERB')[0]):
         assert re.search(rf'^(\*\*-.\*\*, )?\*\*{option}\*\*', text, re.M), f'{option} is missing'
+
+
+@pytest.mark.parametrize('program', ['daemon/slicemeshd', 'relay/slicemesh-relay'])
+def test_programs(ctl, program):
+    text = manual(program.split('/')[1] + '.md')
+    help_text = subprocess.run([ctl.program.parent.parent / program, '--help'], check=True,
+                               capture_output=True, text=True).stdout
+    options = re.findall(r'^ .*?(--[a-z-]+)', help_text, re.M)
+    assert len(options) >= 5
+    for option in options:
+        assert re.search(rf'^(\*\*-.\*\*, )?\*\*{option}\*\*', text, re.M), f'{option} is missing'
+
+
+def test_problems():
+    """All that slicemeshd can have."""
+    daemon = ''.join(f.read_text() for f in (TOP / 'src/daemon').glob('daemon-*.c'))
+    found = re.findall(r'manager_set_problem\([^,]+, "([a-z-]+)"', daemon)
+    found += re.findall(r'asprintf\(&id, "([a-z-]+:)%s"', daemon)
+    section = re.search(r'^# PROBLEMS\n(.*?)(?=^# )', manual('slicemeshd.md'), re.M | re.S)[1]
+    assert len(found) >= 4
+    assert {p + 'NAME' if p.endswith(':') else p for p in found} == set(
+        re.findall(r'^\| `(.*?)`', section, re.M))
 
 
 def members(interface):
