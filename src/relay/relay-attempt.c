@@ -34,8 +34,8 @@ static Progress begin_forwarding(Exchange *x, Upstream *u) {
 
 /* What is wrong here is no fault of the endpoint's, and would be the same with the next one. */
 static bool is_our_own(int error) {
-        return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS || error == -EADDRNOTAVAIL ||
-                error == -ENOSPC;
+        return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS ||
+                error == -EADDRNOTAVAIL || error == -ENOSPC;
 }
 
 static enum sm_reason connect_reason(int error) {

@@ -77,11 +77,11 @@ ssize_t body_decode(Body *b, const uint8_t *bytes, size_t n, Buffer *out) {
         size_t i = 0;
 
         while (i < n && !b->done && buffer_room(out) > 0) {
+                size_t fits = MIN(n - i, (size_t) buffer_room(out)); /* if it were all data */
                 __u64 consumed, data;
                 int r;
 
-                /* No more input than there is room for, so that its data fits in any case. */
-                r = sm_chunk_next(&b->chunk, bytes + i, MIN(n - i, (size_t) buffer_room(out)), &consumed, &data);
+                r = sm_chunk_next(&b->chunk, bytes + i, fits, &consumed, &data);
                 if (r < 0)
                         return -EBADMSG;
                 i += consumed;

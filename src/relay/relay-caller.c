@@ -52,7 +52,10 @@ void address_print(const __u8 address[static 16], __be16 port, char ret[static A
         char text[INET6_ADDRSTRLEN];
         bool v4 = is_mapped(address);
 
-        inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? address + sizeof(mapped_prefix) : address, text, sizeof(text));
+        if (v4)
+                inet_ntop(AF_INET, address + sizeof(mapped_prefix), text, sizeof(text));
+        else
+                inet_ntop(AF_INET6, address, text, sizeof(text));
         if (port == 0)
                 snprintf(ret, ADDRESS_TEXT_MAX, "%s", text);
         else

@@ -14,6 +14,6 @@ socklen_t address_load(const __u8 address[static 16], __be16 port, struct sockad
 /* "1.2.3.4" or "::1"; with a port that is not 0 "1.2.3.4:80" or "[::1]:80". */
 void address_print(const __u8 address[static 16], __be16 port, char ret[static ADDRESS_TEXT_MAX]);
 
-/* Takes the record of a connection from that peer out of the map `callers`. -ENOENT: there is none, it did not
- * come through the mesh. */
+/* Takes the record of a connection from that peer out of the map `callers`. -ENOENT: there is none, it
+ * did not come through the mesh. */
 int caller_take(int map, const struct sockaddr_storage *peer, struct sm_caller *ret);

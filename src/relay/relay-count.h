@@ -16,7 +16,8 @@ static inline void count_reason(const struct sm_tables *t, __u32 service, enum s
                 count(&c->reasons[reason], 1);
 }
 
-/* Status 0: no response was sent. One of no class that there is counts as a server's error (RFC 9110, section 15). */
+/* Status 0: no response was sent. One of no class that there is counts as a server's error (RFC 9110,
+ * section 15). */
 static inline void count_status(const struct sm_tables *t, __u32 service, unsigned status) {
         struct sm_service_counters *c = sm_service_counters_at(t, service);
 

@@ -43,7 +43,8 @@ static void on_downstream_timer(Timer *t, nsec_t now) {
         }
 }
 
-int downstream_new(Worker *w, int fd, const __u8 source[static 16], const struct sm_caller *caller, bool refused) {
+int downstream_new(Worker *w, int fd, const __u8 source[static 16], const struct sm_caller *caller,
+                   bool refused) {
         Downstream *d = slab_alloc(&w->downstream_slab);
         const struct sm_policy *policy;
         int r;
@@ -63,7 +64,7 @@ int downstream_new(Worker *w, int fd, const __u8 source[static 16], const struct
         policy = worker_policy(w, d->service, &(__u32){ 0 });
         d->idle_time = policy ? policy->idle_timeout_ms * NSEC_PER_MSEC : IDLE_TIME_DEFAULT;
         socket_init(&d->socket, fd, on_downstream);
-        d->socket.readable = d->socket.writable = true; /* the request comes with the connection, as a rule */
+        d->socket.readable = d->socket.writable = true; /* the request is there already, as a rule */
         list_init(&d->ready_link);
         timer_init(&d->timer, on_downstream_timer);
 
@@ -120,8 +121,8 @@ static void wait_for_request(Downstream *d) {
                 timer_set(&d->worker->timers, &d->timer, d->worker->now + d->idle_time);
 }
 
-/* An answer is lost if it is followed by RST, which the kernel sends for bytes that nobody read: so the caller gets
- * our FIN, and time to close. */
+/* An answer is lost if it is followed by RST, which the kernel sends for bytes that nobody read: so the
+ * caller gets our FIN, and time to close. */
 static void linger(Downstream *d) {
         Worker *w = d->worker;
 

@@ -12,7 +12,7 @@ typedef struct Worker Worker;
 typedef enum DownstreamState {
         DOWNSTREAM_IDLE,      /* between requests */
         DOWNSTREAM_EXCHANGE,  /* its exchange decides */
-        DOWNSTREAM_LINGERING, /* we are through; what the caller still sends is dropped, until it has read our answer */
+        DOWNSTREAM_LINGERING, /* the last answer is out; what still comes is dropped */
 } DownstreamState;
 
 /* A caller's connection. Requests are answered one after the other, so it has at most one exchange. */
@@ -34,7 +34,8 @@ typedef struct Downstream {
 } Downstream;
 
 /* Takes over the descriptor, and begins to serve. */
-int downstream_new(Worker *w, int fd, const __u8 source[static 16], const struct sm_caller *caller, bool refused);
+int downstream_new(Worker *w, int fd, const __u8 source[static 16], const struct sm_caller *caller,
+                   bool refused);
 
 /* Goes on as far as it can; may free the downstream. */
 void downstream_run(Downstream *d);

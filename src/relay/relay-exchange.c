@@ -9,7 +9,7 @@
 #include "relay-upstream.h"
 #include "relay-worker.h"
 
-#define HEAD_TIME (30 * NSEC_PER_SEC) /* for a request head to be complete; or the idle time, if that is less */
+#define HEAD_TIME (30 * NSEC_PER_SEC) /* for a request head; or the idle time, if that is less */
 #define STEPS_AT_ONCE 32              /* each moves up to a buffer of bytes; then others have their turn */
 
 Exchange *exchange_new(Downstream *d) {
@@ -136,7 +136,9 @@ Progress exchange_run(Exchange *x) {
                 p = steps[x->state](x);
         if (p == EXCHANGE_GOES_ON)
                 p = EXCHANGE_YIELDS;
-        if ((p == EXCHANGE_WAITS || p == EXCHANGE_YIELDS) && (x->state != before || before == EXCHANGE_READING))
+        if (p > EXCHANGE_YIELDS)
+                return p;
+        if (x->state != before || before == EXCHANGE_READING)
                 exchange_arm(x);
         return p;
 }
@@ -150,8 +152,9 @@ static nsec_t idle_limit(const Exchange *x) {
 }
 
 static bool waits_for_request(const Exchange *x) {
-        return x->state == EXCHANGE_FORWARDING && !flow_is_pending(&x->response) && !flow_is_pending(&x->request) &&
-                !x->request.body.done && !x->request_broken;
+        if (x->state != EXCHANGE_FORWARDING || x->request_broken || x->request.body.done)
+                return false;
+        return !flow_is_pending(&x->request) && !flow_is_pending(&x->response);
 }
 
 static bool waits_for_reader(const Exchange *x) {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "../basic/time-util.h"
 #include "../engine/engine-parse.h"
 #include "../engine/engine-route.h"
 #include "relay-flow.h"
 #include "relay-list.h"
 #include "relay-tables.h"
-#include "../basic/time-util.h"
 
 typedef struct Downstream Downstream;
 typedef struct Upstream Upstream;
@@ -26,6 +26,7 @@ typedef enum Progress {
         EXCHANGE_WAITS,     /* for an event, or its timer */
         EXCHANGE_GOES_ON,   /* at once, in the state it has now */
         EXCHANGE_YIELDS,    /* it could go on, but others are to have their turn */
+        /* The exchange is over: */
         EXCHANGE_IS_DONE,   /* the connection can take the next request */
         EXCHANGE_IS_LAST,   /* the answer is out; the connection is to be closed after it */
         EXCHANGE_IS_BROKEN, /* the caller has no answer, or a part of one: it must not look complete */
@@ -33,7 +34,8 @@ typedef enum Progress {
 
 /*
  * One request and its response. Its parts: relay-exchange.c reads the head and ends it, relay-attempt.c
- * finds a connection, relay-request.c and relay-response.c forward, relay-reply.c answers, relay-tunnel.c does what comes after 101.
+ * finds a connection, relay-request.c and relay-response.c forward, relay-reply.c answers, relay-tunnel.c
+ * does what comes after 101.
  */
 typedef struct Exchange {
         Worker *worker;
@@ -119,7 +121,7 @@ Progress response_run(Exchange *x);
 /* relay-tunnel.c: EXCHANGE_TUNNELLING. */
 Progress tunnel_run(Exchange *x);
 
-/* relay-reply.c: EXCHANGE_REPLYING. Answers for the endpoint, if nothing of its own answer was sent; else the exchange
- * breaks. Counts the reason. */
+/* relay-reply.c: EXCHANGE_REPLYING. Answers for the endpoint, if nothing of its own answer was sent; else
+ * the exchange breaks. Counts the reason. */
 Progress reply_begin(Exchange *x, enum sm_reason reason);
 Progress reply_run(Exchange *x);

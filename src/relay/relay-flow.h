@@ -5,8 +5,8 @@
 #include "relay-socket.h"
 
 /*
- * One direction of an exchange: from the input buffer of the connection that it comes from, by way of what is rewritten
- * in between, to the other connection.
+ * One direction of an exchange: from the input buffer of the connection that it comes from, by way of what
+ * is rewritten in between, to the other connection.
  *
  *      in:   [start ... forwarded | ... checked | ... not looked at yet, or of the next message ... end]
  *      out:  rewritten head, or re-coded body; goes before anything of `in`
@@ -31,7 +31,8 @@ bool flow_is_pending(const Flow *f);
 /* The whole message is through. */
 bool flow_is_done(const Flow *f);
 
-/* One write of all that is pending. The number of bytes taken, 0 if there is no room now; else the connection is lost. */
+/* One write of all that is pending. The number of bytes taken, 0 if there is no room now; else the
+ * connection is lost. */
 ssize_t flow_send(Flow *f, Buffer *in, Socket *to, BufferPool *buffers);
 
 /* Drops what was forwarded from the input, and gives the buffer back if nothing is left in it. */

@@ -69,10 +69,12 @@ unsigned head_hop_count(const uint8_t *bytes, const struct sm_head *head) {
 }
 
 static int last_field(const Writer *w, enum sm_known_field known, const char *name) {
-        int last = w->head->known[known] - 1;
+        int i = w->head->known[known] - 1, last = i;
 
-        for (int i = last; i >= 0; i = sm_head_find(w->head, w->bytes, name, (__u32) strlen(name), (__u32) i + 1))
+        while (i >= 0) {
                 last = i;
+                i = sm_head_find(w->head, w->bytes, name, (__u32) strlen(name), (__u32) i + 1);
+        }
         return last;
 }
 
@@ -119,9 +121,14 @@ static bool is_dropped(const Writer *w, const FieldEdit *e, uint32_t i) {
 static bool is_forwarded_whole(const Writer *w, const FieldEdit *e) {
         const __u16 *known = w->head->known;
 
-        return !known[SM_FIELD_CONNECTION] && !known[SM_FIELD_KEEP_ALIVE] && !known[SM_FIELD_PROXY_CONNECTION] &&
-                !known[SM_FIELD_TE] && !known[SM_FIELD_UPGRADE] && !e->drop_host && !e->drop_trailer && !e->drop_length && !e->count_hops &&
-                (e->keep_coding || !known[SM_FIELD_TRANSFER_ENCODING]) && !e->via.value && !e->forwarded_for.value;
+        if (e->drop_host || e->drop_trailer || e->drop_length || e->count_hops)
+                return false;
+        if (e->via.value || e->forwarded_for.value)
+                return false;
+        if (!e->keep_coding && known[SM_FIELD_TRANSFER_ENCODING])
+                return false;
+        return !known[SM_FIELD_CONNECTION] && !known[SM_FIELD_KEEP_ALIVE] && !known[SM_FIELD_TE] &&
+                !known[SM_FIELD_PROXY_CONNECTION] && !known[SM_FIELD_UPGRADE];
 }
 
 static void put_addition(Writer *w, const Addition *a, uint32_t i) {
@@ -178,7 +185,8 @@ static void put_fields(Writer *w, const FieldEdit *e) {
                 put_field(w, e->forwarded_for.name, e->forwarded_for.value);
 }
 
-/* An absolute target becomes the origin form that servers expect, with the authority in Host (RFC 9112, section 3.2.2). */
+/* An absolute target becomes the origin form that servers expect, with the authority in Host (RFC 9112,
+ * section 3.2.2). */
 static void put_target(Writer *w) {
         const struct sm_head *head = w->head;
         uint32_t from = head->target.offset, to = span_end(head->target);
@@ -217,7 +225,8 @@ static void put_host(Writer *w, const char *otherwise) {
                 put_field(w, "Host", otherwise);
 }
 
-int head_write_request(Buffer *out, const uint8_t *bytes, const struct sm_head *head, const RequestEdit *edit) {
+int head_write_request(Buffer *out, const uint8_t *bytes, const struct sm_head *head,
+                       const RequestEdit *edit) {
         Writer w = { .out = out, .bytes = bytes, .head = head };
         bool trailers = head->flags & SM_HEAD_TE_TRAILERS;
         FieldEdit fields = {
@@ -245,7 +254,8 @@ int head_write_request(Buffer *out, const uint8_t *bytes, const struct sm_head *
         return w.error;
 }
 
-int head_write_response(Buffer *out, const uint8_t *bytes, const struct sm_head *head, const ResponseEdit *edit) {
+int head_write_response(Buffer *out, const uint8_t *bytes, const struct sm_head *head,
+                        const ResponseEdit *edit) {
         static const char *const connections[] = {
                 [RESPONSE_CLOSE] = "close",
                 [RESPONSE_KEEP_ALIVE] = "keep-alive",
@@ -264,7 +274,7 @@ int head_write_response(Buffer *out, const uint8_t *bytes, const struct sm_head 
                 fields.via.field = last_field(&w, SM_FIELD_VIA, "via");
 
         put_text(&w, VERSION_TEXT);
-        put_range(&w, (uint32_t) strlen(VERSION_TEXT), fields_start(head)); /* behind the version it came with */
+        put_range(&w, (uint32_t) strlen(VERSION_TEXT), fields_start(head)); /* what followed its version */
         put_fields(&w, &fields);
         if (edit->chunked && !edit->bodiless && !(head->flags & SM_HEAD_CHUNKED))
                 put_field(&w, "Transfer-Encoding", "chunked");

@@ -8,8 +8,8 @@
 #include "relay-buffer.h"
 
 /*
- * Heads on their way through: what concerns one connection only is dropped, what ours needs is added, all else keeps
- * its order, its case and its bytes.
+ * Heads on their way through: what concerns one connection only is dropped, what ours needs is added, all
+ * else keeps its order, its case and its bytes.
  */
 
 /* Bytes that a head may grow by, so that a buffer of the longest head and this holds the rewritten one. */
@@ -42,5 +42,7 @@ typedef struct ResponseEdit {
 unsigned head_hop_count(const uint8_t *bytes, const struct sm_head *head);
 
 /* Append to `out`. -ENOBUFS: it has too little room. */
-int head_write_request(Buffer *out, const uint8_t *bytes, const struct sm_head *head, const RequestEdit *edit);
-int head_write_response(Buffer *out, const uint8_t *bytes, const struct sm_head *head, const ResponseEdit *edit);
+int head_write_request(Buffer *out, const uint8_t *bytes, const struct sm_head *head,
+                       const RequestEdit *edit);
+int head_write_response(Buffer *out, const uint8_t *bytes, const struct sm_head *head,
+                        const ResponseEdit *edit);

@@ -20,7 +20,7 @@ static void report(Worker *w, const SharedTables *t, enum sm_event event, uint32
                 },
         };
 
-        (void) mailbox_put(&w->shared->inbox, &m); /* lost if the box is full: the state itself is in the table */
+        (void) mailbox_put(&w->shared->inbox, &m); /* a full box loses it; the table tells as well */
 }
 
 void endpoint_failed(Worker *w, const SharedTables *t, uint32_t endpoint, int error) {

@@ -116,7 +116,7 @@ static size_t collect_fds(struct msghdr *m, int fds[static LINK_FDS_MAX]) {
 
                 if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
                         continue;
-                memcpy(fds + n, CMSG_DATA(c), n_here * sizeof(int)); /* one cmsg of at most the room there is */
+                memcpy(fds + n, CMSG_DATA(c), n_here * sizeof(int)); /* there is room for no more */
                 n += n_here;
         }
         return n;
@@ -145,7 +145,12 @@ static int receive_one(Link *l) {
         } control;
         LinkPacket packet;
         struct iovec iov = { &packet, sizeof(packet) };
-        struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+        struct msghdr m = {
+                .msg_iov = &iov,
+                .msg_iovlen = 1,
+                .msg_control = &control,
+                .msg_controllen = sizeof(control),
+        };
         int fds[LINK_FDS_MAX + 1]; /* CMSG_SPACE rounds up: one more may fit */
         size_t n_fds;
         ssize_t n;
@@ -176,7 +181,7 @@ static int on_readable(sd_event_source *s, int fd, uint32_t revents, void *userd
                 if (r == -ECONNRESET)
                         log_info("slicemeshd has gone, serving on under the last policy.");
                 else
-                        log_warning_errno(r, "Cannot make use of a message from slicemeshd, hanging up: %m.");
+                        log_warning_errno(r, "Hanging up on slicemeshd over its message: %m.");
                 hang_up(l);
         }
         return 0;
@@ -199,7 +204,7 @@ static int on_connection(sd_event_source *s, int listening, uint32_t revents, vo
         fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0) {
                 if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-                        (void) log_warning_errno(-errno, "Cannot accept slicemeshd's connection, ignoring: %m.");
+                        (void) log_warning_errno(-errno, "Cannot accept slicemeshd, ignoring: %m.");
                 return 0;
         }
         r = check_peer(fd);

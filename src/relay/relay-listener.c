@@ -71,7 +71,7 @@ static void listener_accept(Listener *l) {
                 fd = accept4(l->socket.fd, (struct sockaddr *) &peer, &(socklen_t){ sizeof(peer) },
                              SOCK_CLOEXEC | SOCK_NONBLOCK);
                 if (fd < 0 && is_shortage(errno)) {
-                        log_warning("Cannot accept a connection, trying again soon: %s.", strerrorname_np(errno));
+                        log_warning("Cannot accept connections for now: %s.", strerrorname_np(errno));
                         pool_shrink(&w->pool, UPSTREAMS_TO_SPARE);
                         timer_set(&w->timers, &l->retry, w->now + RETRY_INTERVAL);
                         return;
@@ -130,7 +130,8 @@ int listener_new(Worker *w, int fd) {
 void listener_free(Listener *l) {
         list_remove(&l->link);
         timer_clear(&l->retry);
-        (void) epoll_ctl(l->worker->epoll, EPOLL_CTL_DEL, l->socket.fd, NULL); /* slicemeshd has it open as well */
+        /* Closing is not enough: slicemeshd has the socket open as well. */
+        (void) epoll_ctl(l->worker->epoll, EPOLL_CTL_DEL, l->socket.fd, NULL);
         socket_close(&l->socket);
         free(l);
 }

@@ -40,7 +40,7 @@ int mailbox_put(Mailbox *b, const Mail *mail) {
         }
         pthread_mutex_unlock(&b->lock);
         if (r >= 0)
-                (void) !write(b->wake, &(uint64_t){ 1 }, sizeof(uint64_t)); /* cannot fail before 2^64 - 1 wakes */
+                (void) !write(b->wake, &(uint64_t){ 1 }, sizeof(uint64_t)); /* cannot fail before 2^64 */
         return r;
 }
 

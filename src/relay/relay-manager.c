@@ -16,8 +16,8 @@ void manager_start_ping(Manager *m) {
         m->ping.lowest_epoch = m->ping.epoch;
         for (unsigned i = 0; i < SM_WORKERS_MAX; i++)
                 if (m->workers[i]) {
-                        m->ping.n_awaited++;
-                        (void) mailbox_put(&m->workers[i]->inbox, &mail); /* full: the round never ends, as is true */
+                        m->ping.n_awaited++; /* for ever if its box is full: then it hangs */
+                        (void) mailbox_put(&m->workers[i]->inbox, &mail);
                 }
 }
 
@@ -62,7 +62,7 @@ void manager_stop(Manager *m, nsec_t deadline) {
         (void) sd_notify(false, "STOPPING=1\nSTATUS=Finishing what is in flight.");
         for (unsigned i = 0; i < SM_WORKERS_MAX; i++)
                 if (m->workers[i])
-                        (void) mailbox_put(&m->workers[i]->inbox, &mail); /* full: systemd's patience ends it */
+                        (void) mailbox_put(&m->workers[i]->inbox, &mail); /* full: systemd will end it */
         if (m->n_workers == m->n_stopped)
                 (void) sd_event_exit(m->event, 0);
 }
@@ -87,7 +87,9 @@ static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void
         uint32_t drain_ms = m->tables ? m->tables->settings.drain_ms : 0;
 
         log_info("Stopping.");
-        manager_stop(m, now_nsec() + (m->stopping ? 0 : drain_ms * NSEC_PER_MSEC)); /* a second one hurries */
+        if (m->stopping)
+                drain_ms = 0; /* a second one hurries */
+        manager_stop(m, now_nsec() + drain_ms * NSEC_PER_MSEC);
         return 0;
 }
 
@@ -99,7 +101,7 @@ static void read_mail(Manager *m, const Mail *mail) {
                 break;
 
         case MAIL_EVENT:
-                (void) link_send(m->link, SM_LINK_EVENT, &mail->event); /* nobody there: the tables have it as well */
+                (void) link_send(m->link, SM_LINK_EVENT, &mail->event); /* if anybody is there */
                 break;
 
         case MAIL_STOPPED:
@@ -141,7 +143,8 @@ static int add_watchdog(Manager *m) {
         if (r <= 0)
                 return r;
         m->watchdog_interval = usec / 4;
-        return sd_event_add_time_relative(m->event, &m->watchdog, CLOCK_MONOTONIC, m->watchdog_interval, 0, on_watchdog, m);
+        return sd_event_add_time_relative(m->event, &m->watchdog, CLOCK_MONOTONIC, m->watchdog_interval, 0,
+                                          on_watchdog, m);
 }
 
 static const LinkHandlers handlers = {

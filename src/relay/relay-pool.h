@@ -12,8 +12,8 @@ typedef struct Upstream Upstream;
 #define POOL_BUCKETS 256
 #define POOL_MAX 1024 /* idle upstream connections of one worker; the longest idle is closed for a new one */
 
-/* A worker's idle upstream connections: those of an endpoint are used last in, first out, so that those which
- * are not needed grow old and close. */
+/* A worker's idle upstream connections: those of an endpoint are used last in, first out, so that those
+ * which are not needed grow old and close. */
 typedef struct Pool {
         List buckets[POOL_BUCKETS]; /* by endpoint */
         List by_age;                /* the longest idle first */

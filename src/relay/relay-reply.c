@@ -46,6 +46,8 @@ static const char *phrase_of(unsigned status) {
 
 int reply_write(Buffer *out, enum sm_reason reason, ReplyOptions options) {
         const char *sentence = reasons[reason].sentence;
+        const char *connection = options & REPLY_CLOSE ? "Connection: close\r\n" :
+                options & REPLY_KEEP_ALIVE ? "Connection: keep-alive\r\n" : "";
         unsigned status = reasons[reason].status;
         char text[1024];
         int n;
@@ -59,8 +61,7 @@ int reply_write(Buffer *out, enum sm_reason reason, ReplyOptions options) {
                      "%s%s",
                      status, phrase_of(status), strlen(sentence) + 1, reasons[reason].text,
                      status == 405 ? "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH, TRACE\r\n" : "",
-                     options & REPLY_CLOSE ? "Connection: close\r\n" : options & REPLY_KEEP_ALIVE ? "Connection: keep-alive\r\n" : "",
-                     options & REPLY_HEAD ? "" : sentence, options & REPLY_HEAD ? "" : "\n");
+                     connection, options & REPLY_HEAD ? "" : sentence, options & REPLY_HEAD ? "" : "\n");
         return buffer_append(out, text, (size_t) n);
 }
 
@@ -74,9 +75,9 @@ static void finish_request(Exchange *x) {
         Flow *f = &x->request;
 
         flow_done(f, &x->worker->buffers);
-        if (x->close || x->head.length == 0 || flow_advance(f, d->in, &x->worker->buffers) < 0 || !f->body.done)
+        if (x->head.length == 0 || x->worker->stop_deadline > 0)
                 x->close = true;
-        if (x->worker->stop_deadline > 0)
+        if (!x->close && (flow_advance(f, d->in, &x->worker->buffers) < 0 || !f->body.done))
                 x->close = true;
         f->forwarded = f->checked;
         exchange_release_request(x);
@@ -88,7 +89,8 @@ static void drop_upstream(Exchange *x) {
         exchange_release_endpoint(x);
         x->response.body.done = true;
         if (x->response_headed) {
-                /* What broke off: nothing of it was sent, but it is not to depend on that whether the caller can go on. */
+                /* What broke off: nothing of it was sent, but it is not to depend on that whether the
+                 * caller can go on. */
                 flow_done(&x->response, &x->worker->buffers);
                 x->close = true;
         }

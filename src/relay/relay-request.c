@@ -56,16 +56,17 @@ static enum sm_reason choose(Exchange *x) {
         return sm_choose_subset(t, &x->choice);
 }
 
-/* RFC 9113 has withdrawn the upgrade to HTTP/2 in clear text, and requests in such a tunnel would pass by the policy. What
- * we do not ask for is an ordinary request. */
+/* RFC 9113 has withdrawn the upgrade to HTTP/2 in clear text, and requests in such a tunnel would pass by
+ * the policy. What we do not ask for is an ordinary request. */
 static bool may_upgrade(const Exchange *x) {
         const uint8_t *bytes = buffer_at(x->downstream->in);
-        struct sm_span protocol;
+        struct sm_span list, protocol;
         __u32 position = 0;
 
         if (!(x->head.flags & SM_HEAD_UPGRADE))
                 return false;
-        while (sm_list_next(bytes, x->head.fields[x->head.known[SM_FIELD_UPGRADE] - 1].value, &position, &protocol))
+        list = x->head.fields[x->head.known[SM_FIELD_UPGRADE] - 1].value;
+        while (sm_list_next(bytes, list, &position, &protocol))
                 if (sm_span_is(bytes, protocol, "h2c", 3))
                         return false;
         return true;
@@ -130,8 +131,8 @@ int request_write_head(Exchange *x) {
         return head_write_request(x->request.out, buffer_at(d->in), &x->head, &edit);
 }
 
-/* More of the body. What was forwarded is kept as long as there is room behind it, in case that the request has to be
- * sent once more. */
+/* More of the body. What was forwarded is kept as long as there is room behind it, in case that the
+ * request has to be sent once more. */
 static ssize_t read_body(Exchange *x) {
         Downstream *d = x->downstream;
         Buffer **in = &d->in;

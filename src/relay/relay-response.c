@@ -42,6 +42,12 @@ static Progress upstream_gone(Exchange *x, bool orderly) {
         return reply_begin(x, orderly ? SM_REASON_UPSTREAM_CLOSED : SM_REASON_UPSTREAM_RESET);
 }
 
+static void start_head(Exchange *x) {
+        uint32_t limit = worker_settings(x->worker)->head_bytes;
+
+        sm_head_start(&x->parser, &x->response_head, SM_HEAD_RESPONSE, limit);
+}
+
 /* Reads what the endpoint sends; what follows the end of the response is its mistake and is not read. */
 static ssize_t read_upstream(Exchange *x) {
         Upstream *u = x->upstream;
@@ -60,7 +66,7 @@ static ssize_t read_upstream(Exchange *x) {
                         x->response_begun = true;
                         exchange_release_request(x);
                         flow_trim(&x->request, &x->downstream->in, &x->worker->buffers);
-                        sm_head_start(&x->parser, &x->response_head, SM_HEAD_RESPONSE, worker_settings(x->worker)->head_bytes);
+                        start_head(x);
                 }
         } else if (buffer_filled(u->in) == 0) {
                 buffer_release(&x->worker->buffers, u->in);
@@ -98,6 +104,12 @@ static ResponseConnection response_connection(const Exchange *x) {
         return x->head.flags & SM_HEAD_HTTP_1_0 ? RESPONSE_KEEP_ALIVE : RESPONSE_DEFAULT;
 }
 
+static bool is_chunked_onwards(const Exchange *x) {
+        if (x->response_head.flags & SM_HEAD_CHUNKED)
+                return !(x->head.flags & SM_HEAD_HTTP_1_0);
+        return x->response.coding == BODY_CHUNK;
+}
+
 /* Puts the head on its way, and takes it out of the input. */
 static int write_head(Exchange *x) {
         const struct sm_head *h = &x->response_head;
@@ -105,7 +117,7 @@ static int write_head(Exchange *x) {
         ResponseEdit edit = {
                 .bodiless = h->status < 200 || h->status == 204,
                 .connection = response_connection(x),
-                .chunked = h->flags & SM_HEAD_CHUNKED ? !(x->head.flags & SM_HEAD_HTTP_1_0) : x->response.coding == BODY_CHUNK,
+                .chunked = is_chunked_onwards(x),
                 .via = x->policy_flags & SM_POLICY_VIA,
         };
 
@@ -130,7 +142,7 @@ static Progress interim_head(Exchange *x) {
                 return reply_begin(x, SM_REASON_OVERLOADED);
         x->response.forwarded = x->response.checked = x->response_head.length;
         flow_trim(&x->response, &u->in, &x->worker->buffers);
-        sm_head_start(&x->parser, &x->response_head, SM_HEAD_RESPONSE, worker_settings(x->worker)->head_bytes);
+        start_head(x);
         return EXCHANGE_GOES_ON;
 }
 
@@ -140,12 +152,14 @@ static Progress final_head(Exchange *x) {
         int r;
 
         if (framing == SM_BODY_TUNNEL && (!x->upgrade || !flow_is_done(&x->request)))
-                return reply_begin(x, SM_REASON_UPSTREAM_BAD_HEAD); /* not asked for, or before the request's end */
+                return reply_begin(x, SM_REASON_UPSTREAM_BAD_HEAD); /* not asked for, or too early */
         x->endpoint_persists = sm_head_persistent(h) && framing != SM_BODY_UNTIL_CLOSE;
         choose_coding(x, framing);
         r = write_head(x);
+        if (r == -ENOMEM)
+                return reply_begin(x, SM_REASON_OVERLOADED);
         if (r < 0)
-                return reply_begin(x, r == -ENOMEM ? SM_REASON_OVERLOADED : SM_REASON_UPSTREAM_HEAD_TOO_LARGE);
+                return reply_begin(x, SM_REASON_UPSTREAM_HEAD_TOO_LARGE);
 
         x->response_headed = true;
         body_start(&x->response.body, framing == SM_BODY_TUNNEL ? SM_BODY_NONE : framing, h->content_length);
@@ -164,7 +178,9 @@ static Progress parse_head(Exchange *x) {
                 return reply_begin(x, SM_REASON_UPSTREAM_HEAD_TOO_LARGE);
         if (r < 0)
                 return reply_begin(x, SM_REASON_UPSTREAM_BAD_HEAD);
-        return x->response_head.status < 200 && x->response_head.status != 101 ? interim_head(x) : final_head(x);
+        if (x->response_head.status < 200 && x->response_head.status != 101)
+                return interim_head(x);
+        return final_head(x);
 }
 
 /* The response is through. The connection to the endpoint goes back to the pool if nothing is open on it. */

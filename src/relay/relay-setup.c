@@ -8,8 +8,8 @@
 #include "relay-manager.h"
 
 /*
- * From HELLO to START. Nothing takes effect before START: if slicemeshd goes away in between, all stays as it was. Listeners
- * that are named again, as they are after a restart of slicemeshd, go on without a gap.
+ * From HELLO to START. Nothing takes effect before START: if slicemeshd goes away in between, all stays as
+ * it was. Listeners that are named again, as they are after a restart of slicemeshd, go on without a gap.
  */
 
 static void forget_unnamed(Manager *m) {
@@ -105,12 +105,12 @@ int manager_on_listener(void *userdata, const struct sm_link_listener *message, 
 }
 
 static void check_descriptors(uint32_t max_connections) {
-        uint64_t needed = (uint64_t) max_connections * 2 + 256; /* each caller's connection may need one to an endpoint */
+        uint64_t needed = (uint64_t) max_connections * 2 + 256; /* one to an endpoint for each */
         struct rlimit files;
 
         if (getrlimit(RLIMIT_NOFILE, &files) >= 0 && files.rlim_cur < needed)
-                log_warning("The limit of %llu open files is too low for %u connections, which need %llu.",
-                            (unsigned long long) files.rlim_cur, max_connections, (unsigned long long) needed);
+                log_warning("The limit of %ju open files is too low for %u connections, which need %ju.",
+                            (uintmax_t) files.rlim_cur, max_connections, (uintmax_t) needed);
 }
 
 static int replace_tables(Manager *m) {

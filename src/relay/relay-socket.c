@@ -23,12 +23,14 @@ void socket_close(Socket *s) {
 }
 
 void socket_abort(Socket *s) {
+        struct linger none = { .l_onoff = 1 };
+
         if (s->fd >= 0)
-                (void) setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
+                (void) setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
         socket_close(s);
 }
 
-static int pending_error(const Socket *s) {
+int socket_error(const Socket *s) {
         int error = 0;
 
         if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &(socklen_t){ sizeof(error) }) < 0)
@@ -44,7 +46,7 @@ void socket_event(Socket *s, uint32_t events) {
         if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
                 s->writable = true;
         if (events & EPOLLERR)
-                s->error = pending_error(s);
+                s->error = socket_error(s);
         s->ready(s);
 }
 

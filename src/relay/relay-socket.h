@@ -41,8 +41,12 @@ void socket_event(Socket *s, uint32_t events);
  * (`eof` is set); -EAGAIN if there is nothing now; else the connection is lost (`error` is set). */
 ssize_t socket_receive(Socket *s, Buffer *b);
 
-/* The number of bytes that were taken, 0 if there is no room now; else the connection is lost (`error` is set). */
+/* The number of bytes that were taken, 0 if there is no room now; else the connection is lost (`error` is
+ * set). */
 ssize_t socket_send(Socket *s, const struct iovec *iov, size_t n_iov);
+
+/* What the kernel has to report, and forgets then: 0 or a negative errno. */
+int socket_error(const Socket *s);
 
 /* Sends FIN after all that was written. */
 void socket_shutdown(Socket *s);

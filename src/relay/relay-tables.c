@@ -87,7 +87,8 @@ static SharedTables *shared_tables_free(SharedTables *t) {
 
 DEFINE_TRIVIAL_CLEANUP(SharedTables *, shared_tables_free)
 
-int shared_tables_new(const struct sm_link_tables *message, int fds[static _SM_TABLE_MAX], SharedTables **ret) {
+int shared_tables_new(const struct sm_link_tables *message, int fds[static _SM_TABLE_MAX],
+                      SharedTables **ret) {
         _cleanup_(shared_tables_freep) SharedTables *t = NULL;
         int r;
 

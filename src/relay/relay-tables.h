@@ -6,8 +6,8 @@
 
 /*
  * The tables of one SM_LINK_TABLES message, mapped. A new slicemeshd sends new ones while requests are in
- * flight: each worker, exchange and upstream connection counts as a user of those that it began with, and the
- * last user unmaps them.
+ * flight: each worker, exchange and upstream connection counts as a user of those that it began with, and
+ * the last user unmaps them.
  */
 typedef struct SharedTables {
         struct sm_tables tables; /* first, for the engine */
@@ -20,9 +20,11 @@ typedef struct SharedTables {
         _Atomic unsigned users;
 } SharedTables;
 
-/* Maps what the message names, and takes the descriptor of the callers out of `fds` on success. -EINVAL: a table has no
- * entry or its descriptor holds less than the message says; -ERANGE: a setting is out of its limits. */
-int shared_tables_new(const struct sm_link_tables *message, int fds[static _SM_TABLE_MAX], SharedTables **ret);
+/* Maps what the message names, and takes the descriptor of the callers out of `fds` on success. -EINVAL:
+ * a table has no entry or its descriptor holds less than the message says; -ERANGE: a setting is out of
+ * its limits. */
+int shared_tables_new(const struct sm_link_tables *message, int fds[static _SM_TABLE_MAX],
+                      SharedTables **ret);
 
 SharedTables *shared_tables_ref(SharedTables *t);
 SharedTables *shared_tables_unref(SharedTables *t); /* accepts and returns NULL */

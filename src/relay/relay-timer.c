@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <limits.h>
-
 #include "relay-timer.h"
 
 static uint64_t tick_of(nsec_t deadline) {
@@ -99,8 +97,8 @@ int timer_wheel_timeout(const TimerWheel *w, nsec_t now) {
                 }
                 if (!(word & UINT64_C(1) << slot % 64))
                         continue;
-                at = tick * TIMER_TICK;
-                return at <= now ? 0 : (int) MIN((at - now + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC, (nsec_t) INT_MAX);
+                at = tick * TIMER_TICK; /* at most a turn from now, or long ago */
+                return at <= now ? 0 : (int) ((at - now + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC);
         }
         return -1;
 }

@@ -11,7 +11,7 @@
  * deadline: the wheel finds it when the old one comes and files it anew.
  */
 #define TIMER_TICK (10 * NSEC_PER_MSEC) /* a timer expires up to so much late */
-#define TIMER_SLOTS 1024                /* a turn of the wheel is 10 s; later timers stay in for several turns */
+#define TIMER_SLOTS 1024                /* a turn is 10 s; later timers stay in for several */
 
 typedef struct Timer Timer;
 struct Timer {

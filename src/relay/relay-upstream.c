@@ -97,15 +97,17 @@ int upstream_connect(Worker *w, uint32_t endpoint, nsec_t deadline, Exchange *x,
 }
 
 static int tcp_info(const Upstream *u, struct tcp_info *ret) {
+        socklen_t size = sizeof(*ret);
+
         *ret = (struct tcp_info){};
-        return getsockopt(u->socket.fd, IPPROTO_TCP, TCP_INFO, ret, &(socklen_t){ sizeof(*ret) }) < 0 ? -errno : 0;
+        return getsockopt(u->socket.fd, IPPROTO_TCP, TCP_INFO, ret, &size) < 0 ? -errno : 0;
 }
 
-/* One call answers both whether it is connected, which over loopback it is already when connect(2) returns, and
- * what `bytes_acked` starts from. */
+/* One call answers both whether it is connected, which over loopback it is already when connect(2)
+ * returns, and what `bytes_acked` starts from. */
 int upstream_finish_connect(Upstream *u) {
         struct tcp_info info;
-        int r, error = 0;
+        int r;
 
         if (u->socket.error < 0)
                 return u->socket.error;
@@ -115,9 +117,8 @@ int upstream_finish_connect(Upstream *u) {
         if (info.tcpi_state == STATE_SYN_SENT || info.tcpi_state == STATE_SYN_RECV)
                 return 0;
         if (info.tcpi_state == STATE_CLOSE) {
-                if (getsockopt(u->socket.fd, SOL_SOCKET, SO_ERROR, &error, &(socklen_t){ sizeof(error) }) < 0)
-                        return -errno;
-                return error > 0 ? -error : -ECONNRESET;
+                r = socket_error(&u->socket);
+                return r < 0 ? r : -ECONNRESET;
         }
         u->acked_before = info.tcpi_bytes_acked;
         u->connected = u->socket.writable = true;
@@ -125,9 +126,10 @@ int upstream_finish_connect(Upstream *u) {
 }
 
 /*
- * The peer acknowledges a byte when its kernel has it, and the FIN that it sends acknowledges all that came before. So
- * after an orderly close, an acknowledgment that still stands where it stood proves that the application can
- * not have seen the request. After an RST it proves nothing: the acknowledgment may have been under way.
+ * The peer acknowledges a byte when its kernel has it, and the FIN that it sends acknowledges all that came
+ * before. So after an orderly close, an acknowledgment that still stands where it stood proves that the
+ * application can not have seen the request. After an RST it proves nothing: the acknowledgment may have
+ * been under way.
  */
 bool upstream_received_nothing(const Upstream *u) {
         struct tcp_info info;

@@ -27,8 +27,8 @@ typedef struct Upstream {
         uint64_t acked_before;   /* tcpi_bytes_acked before the first byte: Linux counts the SYN */
 } Upstream;
 
-/* Begins to connect for an exchange; `timer` runs out with it. Errors of connect(2) as they are; what is known only
- * later, upstream_finish_connect() tells. */
+/* Begins to connect for an exchange; `timer` runs out with it. Errors of connect(2) as they are; what is
+ * known only later, upstream_finish_connect() tells. */
 int upstream_connect(Worker *w, uint32_t endpoint, nsec_t deadline, Exchange *x, Upstream **ret);
 
 /* 1: connected, 0: not yet, or why it failed. */
@@ -37,6 +37,6 @@ int upstream_finish_connect(Upstream *u);
 /* Closes it. Accepts and returns NULL. */
 Upstream *upstream_free(Upstream *u);
 
-/* Whether the peer's kernel has not taken a byte of what the current exchange wrote, provided that it closed its side in
- * order: see the definition. */
+/* Whether the peer's kernel has not taken a byte of what the current exchange wrote, provided that it
+ * closed its side in order: see the definition. */
 bool upstream_received_nothing(const Upstream *u);

@@ -66,7 +66,9 @@ static void answer_ping(Worker *w, const Mail *ping) {
         Mail pong = { .type = MAIL_PONG, .worker = w->index, .sequence = ping->sequence };
 
         w->epoch = ping->epoch;
-        pong.epoch = list_is_empty(&w->readers) ? w->epoch : LIST_FIRST(&w->readers, Exchange, reader_link)->epoch;
+        pong.epoch = w->epoch;
+        if (!list_is_empty(&w->readers))
+                pong.epoch = LIST_FIRST(&w->readers, Exchange, reader_link)->epoch;
         (void) mailbox_put(&w->shared->inbox, &pong); /* a full box: the next ping is answered */
 }
 
@@ -151,7 +153,7 @@ static void run_once(Worker *w) {
         for (int i = 0; i < n; i++) {
                 Socket *s = events[i].data.ptr;
 
-                if (s->fd >= 0) /* else closed earlier in this batch; its memory stays until the slab settles */
+                if (s->fd >= 0) /* else closed in this batch; its memory stays till the end of it */
                         socket_event(s, events[i].events);
         }
         run_ready(w);

@@ -38,8 +38,8 @@ typedef struct Worker {
         SharedTables *tables;
         nsec_t stop_deadline; /* 0 = serving */
 
-        /* Exchanges that hold places inside of policies, the oldest first: what was retired in their epoch or
-         * later must not be reused yet. */
+        /* Exchanges that hold places inside of policies, the oldest first: what was retired in their
+         * epoch or later must not be reused yet. */
         List readers;
         uint64_t epoch;
 
