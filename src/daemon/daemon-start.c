@@ -276,9 +276,9 @@ static bool slices_have_settled(const Manager *m) {
 /* Who comes after us, by After=slicemeshd.service, finds its slice attached. */
 static int wait_for_slices(Manager *m) {
         usec_t deadline = now_nsec() / NSEC_PER_USEC + SETTLE_USEC, now;
-        int r;
+        int r, code;
 
-        while (!slices_have_settled(m) && sd_event_get_exit_code(m->event, NULL) == -ENODATA) {
+        while (!slices_have_settled(m) && sd_event_get_exit_code(m->event, &code) == -ENODATA) {
                 now = now_nsec() / NSEC_PER_USEC;
                 if (now >= deadline) {
                         log_warning("systemd has not told of all slices in time, going on.");

@@ -48,7 +48,7 @@ const SchemaKey schema_keys[] = {
         { PLACE_CAPS, TYPE_UNSIGNED, "routes", IN(PolicyMesh, max_routes), .min = 1, .max = 4000000,
           .standard = "4096", .doc = "Routes of all services together." },
         { PLACE_CAPS, TYPE_SIZE, "memory", IN(PolicyMesh, max_cells), .unit = SM_CELL_SIZE,
-          .min = CELLS(1 * MIB), .max = CELLS(4 * GIB), .standard = "4M",
+          .min = CELLS(1 * MIB), .max = CELLS(4 * GIB), .standard = "2M",
           .doc = "Memory of compiled policies; during a change the old and the new one both need theirs." },
 
         { PLACE_SERVICE, TYPE_NAME, "service", .required = true, IN(PolicyService, name),

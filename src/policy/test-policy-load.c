@@ -63,7 +63,7 @@ static void test_nothing(void **state) {
         assert_int_equal(p->mesh.max_buffer, 65536);
         assert_int_equal(p->mesh.drain_usec, 30 * 1000000);
         assert_int_equal(p->mesh.max_services, 512);
-        assert_int_equal(p->mesh.max_cells, (4 << 20) / SM_CELL_SIZE);
+        assert_int_equal(p->mesh.max_cells, (2 << 20) / SM_CELL_SIZE);
 }
 
 static void test_precedence(void **state) {
