@@ -23,6 +23,7 @@ typedef struct Setting {
         const char *endpoint; /* NULL for a setting of the subset itself */
         const char *key;
         const char *value;
+        unsigned subset_line, endpoint_line; /* where these were read */
 } Setting;
 
 typedef struct OverrideFile {
@@ -68,6 +69,8 @@ static int override_file_append(OverrideFile *f, const Setting *s) {
         copy.endpoint = s->endpoint ? strdup(s->endpoint) : NULL;
         copy.key = strdup(s->key);
         copy.value = strdup(s->value);
+        copy.subset_line = s->subset_line;
+        copy.endpoint_line = s->endpoint_line;
         if (!copy.subset || (s->endpoint && !copy.endpoint) || !copy.key || !copy.value)
                 return -ENOMEM;
 
@@ -146,6 +149,7 @@ static int parse_setting(char *text, Setting *s) {
 
 /* Where the reader is: the names of the levels above the current line, owned by this. */
 typedef struct ReadPosition {
+        unsigned line, subset_line, endpoint_line;
         char *subset, *endpoint;
 } ReadPosition;
 
@@ -171,7 +175,8 @@ static int read_name(char *text, char **name) {
 static int read_line(OverrideFile *f, ReadPosition *p, char *line) {
         size_t indent = strspn(line, " ");
         char *text = line + indent;
-        Setting s = { .subset = p->subset, .endpoint = p->endpoint };
+        Setting s = { .subset = p->subset, .subset_line = p->subset_line, .endpoint = p->endpoint,
+                      .endpoint_line = p->endpoint_line };
         int r;
 
         if (indent == 0)
@@ -179,14 +184,17 @@ static int read_line(OverrideFile *f, ReadPosition *p, char *line) {
         if (indent == 2) {
                 free(p->endpoint);
                 p->endpoint = NULL;
+                p->subset_line = p->line;
                 return read_name(text, &p->subset);
         }
         if (!p->subset)
                 return -EBADMSG;
         if (indent == 4 && streq(text, "adjust:"))
                 return 0;
-        if (indent == 6)
+        if (indent == 6) {
+                p->endpoint_line = p->line;
                 return read_name(text, &p->endpoint);
+        }
         if ((indent != 4 || p->endpoint) && (indent != 8 || !p->endpoint))
                 return -EBADMSG;
 
@@ -209,20 +217,21 @@ static int override_file_load(OverrideFile *f) {
         if (!file)
                 return errno == ENOENT ? 0 : -errno;
 
-        for (bool first = true; (n = getline(&line, &size, file)) >= 0; first = false) {
+        while ((n = getline(&line, &size, file)) >= 0) {
                 if (n > 0 && line[n - 1] == '\n')
                         line[n - 1] = '\0';
-                if (first != streq(line, BANNER))
-                        return first ? -EEXIST : -EBADMSG;
-                if (first)
+                if (++position.line == 1) {
+                        if (!streq(line, BANNER))
+                                return -EEXIST;
                         continue;
+                }
                 r = read_line(f, &position, line);
                 if (r < 0)
                         return r;
         }
         if (ferror(file))
                 return -EIO;
-        return ftell(file) == 0 ? -EEXIST : 0; /* an empty file masks, and that is somebody's wish */
+        return position.line == 0 ? -EEXIST : 0; /* an empty file masks, and that is somebody's wish */
 }
 
 static void override_file_print(const OverrideFile *f, FILE *to) {
@@ -381,87 +390,98 @@ static int override_set(const char *root, const char *service, const Setting *s,
         return override_drop_runtime(root, service, s);
 }
 
-/* Is this the setting that the error is about, by the path of keys to its subset or endpoint? */
-static int setting_is_at(const Setting *s, const char *key) {
-        _cleanup_free_ char *subset = NULL, *endpoint = NULL;
-
-        if (asprintf(&subset, "subsets.%s", s->subset) < 0) {
-                subset = NULL;
-                return -ENOMEM;
-        }
-        if (asprintf(&endpoint, "%s.adjust.%s", subset, s->endpoint ?: "") < 0) {
-                endpoint = NULL;
-                return -ENOMEM;
-        }
-        return streq(key, subset) || (s->endpoint && streq(key, endpoint));
+/* Whether the error is about the setting's endpoint, or about its subset: what that lacks is missed at the
+ * first of its keys. */
+static bool setting_is_at(const Setting *s, const PolicyOrigin *o) {
+        if (s->endpoint && o->line == s->endpoint_line)
+                return true;
+        return o->line == s->subset_line + 1 && o->column == strlen("    ") + 1;
 }
 
-static int override_forget_one(const PolicyError *e) {
-        _cleanup_(override_file_done) OverrideFile f = {};
-        int r, forgotten = 0;
+static bool is_own_file(const char *file) {
+        return endswith(file, PERSISTENT_NAME) || endswith(file, RUNTIME_NAME);
+}
 
-        f.path = strdup(e->origin.file);
+/* Files of the service have errors themselves, so what they do not list may only be misspelt. Errors without
+ * a key do not count: that several subsets need routes may be due to one that is ours. */
+static bool service_is_broken(const Policy *p, const char *service) {
+        for (size_t i = 0; i < p->n_errors; i++)
+                if (streq_null(p->errors[i].service, service) && p->errors[i].key &&
+                    !is_own_file(p->errors[i].origin.file))
+                        return true;
+        return false;
+}
+
+/* All errors in the file that error `first` is in: their lines are those of the file as it is. */
+static int override_forget_in(const Policy *p, size_t first) {
+        _cleanup_(override_file_done) OverrideFile f = {};
+        const char *file = p->errors[first].origin.file;
+        size_t n_before;
+        int r;
+
+        f.path = strdup(file);
         if (!f.path)
                 return -ENOMEM;
         r = override_file_load(&f);
         if (r < 0)
                 return r == -EEXIST || r == -EBADMSG ? 0 : r;
 
-        for (size_t i = 0; i < f.n_settings;) {
-                r = setting_is_at(&f.settings[i], e->key);
-                if (r < 0)
-                        return r;
-                if (r > 0)
-                        override_file_remove_at(&f, i);
-                else
-                        i++;
-                forgotten += r;
-        }
-        if (forgotten == 0)
+        n_before = f.n_settings;
+        for (size_t i = first; i < p->n_errors; i++)
+                for (size_t j = 0; p->errors[i].origin.file == file && j < f.n_settings;)
+                        if (setting_is_at(&f.settings[j], &p->errors[i].origin))
+                                override_file_remove_at(&f, j);
+                        else
+                                j++;
+        if (f.n_settings == n_before)
                 return 0;
         r = override_file_save(&f);
         if (r < 0)
                 return r;
-        log_notice("%s:%u: %s: The policy lists this no more; a change made over the bus is forgotten.",
-                   e->origin.file, e->origin.line, e->key);
+        log_notice("Forgot %zu changes in %s: the policy does not list any more what they are about.",
+                   n_before - f.n_settings, file);
         return 1;
 }
 
+/* Errors are sorted by file, and names of files are interned. */
 int override_forget(const Policy *p) {
+        const char *before = NULL;
         int r, forgotten = 0;
 
         for (size_t i = 0; i < p->n_errors; i++) {
-                const PolicyError *e = &p->errors[i];
+                const char *file = p->errors[i].origin.file;
 
-                if (!e->key ||
-                    (!endswith(e->origin.file, PERSISTENT_NAME) && !endswith(e->origin.file, RUNTIME_NAME)))
+                if (file == before || !is_own_file(file) || service_is_broken(p, p->errors[i].service))
                         continue;
-                r = override_forget_one(e);
+                before = file;
+                r = override_forget_in(p, i);
                 if (r < 0)
                         return r;
-                forgotten += r;
+                forgotten |= r;
         }
-        return forgotten > 0;
+        return forgotten;
 }
 
 int override_set_weight(const char *root, const char *service, const char *subset, const char *endpoint,
                         unsigned weight, bool persist) {
         char value[sizeof("4294967295")];
+        const Setting s = { .subset = subset, .endpoint = endpoint, .key = "weight", .value = value };
 
         (void) snprintf(value, sizeof(value), "%u", weight);
-        return override_set(root, service, &(Setting){ subset, endpoint, "weight", value }, persist);
+        return override_set(root, service, &s, persist);
 }
 
 int override_set_admin(const char *root, const char *service, const char *subset, const char *endpoint,
                        EndpointAdmin admin, bool persist) {
-        const char *value = endpoint_admin_to_string(admin);
+        const Setting s = { .subset = subset, .endpoint = endpoint, .key = "state",
+                            .value = endpoint_admin_to_string(admin) };
 
-        return override_set(root, service, &(Setting){ subset, endpoint, "state", value }, persist);
+        return override_set(root, service, &s, persist);
 }
 
 int override_set_balance(const char *root, const char *service, const char *subset, enum sm_balance balance,
                          bool persist) {
-        const char *value = balance_to_string(balance);
+        const Setting s = { .subset = subset, .key = "balance", .value = balance_to_string(balance) };
 
-        return override_set(root, service, &(Setting){ subset, NULL, "balance", value }, persist);
+        return override_set(root, service, &s, persist);
 }

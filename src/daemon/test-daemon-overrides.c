@@ -324,6 +324,22 @@ static void test_other_errors_are_not_forgotten(void **state) {
         assert_int_equal(n_errors, 2);
 }
 
+/* It is not "listed no more": there is a typing error in the list. */
+static void test_nothing_is_forgotten_while_files_are_broken(void **state) {
+        const char *root = *state;
+        size_t n_errors;
+
+        set_admin(root, "stable", "10.1.0.11:8080", ENDPOINT_DRAIN, true);
+        put_file(root, "etc/slicemesh/services/shop.yaml",
+                 "{service: shop, subsets: {stable: {endpoints: ['10.1.0.11:80800']}}}\n");
+        assert_int_equal(load_and_forget(root, &n_errors), 0);
+        assert_true(n_errors > 0);
+
+        put_file(root, "etc/slicemesh/services/shop.yaml",
+                 "{service: shop, subsets: {stable: {endpoints: ['10.1.0.11:8080']}}}\n");
+        assert_policy(root, 0, 0, 1, ENDPOINT_DRAIN, SM_BALANCE_ROUND_ROBIN);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
         const struct CMUnitTest tests[] = {
@@ -336,6 +352,7 @@ int main(void) {
                 TEST(hostile_texts_stay_texts),
                 TEST(what_is_listed_no_more_is_forgotten),
                 TEST(other_errors_are_not_forgotten),
+                TEST(nothing_is_forgotten_while_files_are_broken),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
