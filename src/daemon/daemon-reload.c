@@ -9,8 +9,11 @@
 #include "../policy/policy-load.h"
 #include "daemon-bpf.h"
 #include "daemon-bus.h"
+#include "daemon-overrides.h"
 #include "daemon-relay-link.h"
 #include "daemon-reload.h"
+
+DEFINE_TRIVIAL_CLEANUP(Policy *, policy_free)
 
 /*
  * From policy files to what is in force. A service whose definition is broken keeps the last good one; the
@@ -351,7 +354,8 @@ void manager_report_policy(Manager *m) {
         manager_set_problem(m, "policy-errors", sentence);
 }
 
-int manager_take_policy(Manager *m, Policy *policy) {
+/* It becomes that of the last load. */
+static int take_policy(Manager *m, Policy *policy) {
         int r;
 
         r = manager_keep_policy(m, policy);
@@ -364,24 +368,36 @@ int manager_take_policy(Manager *m, Policy *policy) {
         return 0;
 }
 
-int manager_reload(Manager *m) {
-        Policy *policy;
+int manager_load_policy(Manager *m) {
+        _cleanup_(policy_freep) Policy *policy = NULL;
         int r;
 
-        r = policy_load(m->root, &policy);
+        do {
+                policy = policy_free(policy);
+                r = policy_load(m->root, &policy);
+                if (r < 0)
+                        return r;
+                r = override_forget(policy);
+        } while (r > 0);
+        if (r < 0)
+                log_warning_errno(r, "Failed to forget changes of what is listed no more, ignoring: %m");
+
+        r = take_policy(m, policy);
+        if (r >= 0)
+                TAKE_PTR(policy);
+        return r;
+}
+
+int manager_reload(Manager *m) {
+        int r;
+
+        r = manager_load_policy(m);
         if (r < 0)
                 return r;
-        r = manager_take_policy(m, policy);
-        if (r < 0) {
-                policy_free(policy);
-                return r;
-        }
         check_restart_needed(m);
         manager_report_policy(m);
         r = manager_apply(m);
         m->revision++;
-        manager_bus_changed(m, "Revision");
-        manager_bus_changed(m, "PolicyErrors");
         manager_bus_reloaded(m);
         return r;
 }

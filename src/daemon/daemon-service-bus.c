@@ -242,10 +242,8 @@ static int service_change_balance(Service *s, PolicySubset *subset, enum sm_bala
         r = manager_refresh_service(s->manager, s);
         if (r >= 0)
                 r = override_set_balance(s->manager->root, s->name, subset->name, balance, persist);
-        if (r >= 0) {
-                service_bus_changed(s, "Subsets");
+        if (r >= 0)
                 return 0;
-        }
 
         subset->balance = before;
         (void) manager_refresh_service(s->manager, s);

@@ -38,18 +38,10 @@ static int check_surroundings(Manager *m) {
 }
 
 static int load_policy(Manager *m) {
-        Policy *policy;
         int r;
 
-        r = policy_load(m->root, &policy);
-        if (r < 0)
-                return log_error_errno(r, "Failed to read the policy files: %m");
-        r = manager_take_policy(m, policy);
-        if (r < 0) {
-                policy_free(policy);
-                return log_oom();
-        }
-        return 0;
+        r = manager_load_policy(m);
+        return r < 0 ? log_error_errno(r, "Failed to read the policy files: %m") : 0;
 }
 
 unsigned manager_n_workers(const PolicyMesh *mesh) {
