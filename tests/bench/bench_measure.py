@@ -17,6 +17,7 @@ class Run:
     p50: int       # us
     p99: int       # us
     cpu: float     # us of all processors together for each request: client, server and kernel included
+    own_cpu: float # us of them that the process in between took, whatever else the machine did
     errors: int
 
 
@@ -27,16 +28,24 @@ def busy_us():
     return (user + nice + system + irq + softirq) * TICK_US
 
 
-def run_wrk(port, target, connections, seconds):
+def process_us(pid):
+    """User and system time of a process with all its threads."""
+    with open(f'/proc/{pid}/stat', encoding='ascii') as f:
+        utime, stime = f.read().rpartition(')')[2].split()[11:13]
+    return (int(utime) + int(stime)) * TICK_US
+
+
+def run_wrk(port, target, connections, seconds, pid):
     url = f'http://127.0.0.1:{port}/{target}'
     command = ['wrk', '-t1', f'-c{connections}', f'-d{seconds}s', '-s', SCRIPT, url]
-    before = busy_us()
+    before, own_before = busy_us(), process_us(pid)
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    cpu = busy_us() - before
+    cpu, own_cpu = busy_us() - before, process_us(pid) - own_before
     result = json.loads(output.splitlines()[-1])
     requests = max(1, result['requests'])
     return Run(rate=result['requests'] / result['duration_us'] * 1e6, cpu=cpu / requests,
-               p50=result['p50_us'], p99=result['p99_us'], errors=result['errors'])
+               own_cpu=own_cpu / requests, p50=result['p50_us'], p99=result['p99_us'],
+               errors=result['errors'])
 
 
 def median(runs):

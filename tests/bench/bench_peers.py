@@ -92,6 +92,7 @@ class Nginx:
         config = directory / 'nginx.conf'
         config.write_text(NGINX.format(directory=directory, port=self.port, small=SMALL, body='x' * SMALL))
         self.process = subprocess.Popen(['nginx', '-c', config, '-p', directory])
+        self.pid = self.process.pid
         wait_for_port(self.port, self.process)
 
     def prepare(self):
@@ -109,6 +110,7 @@ class Haproxy:
         config = directory / 'haproxy.cfg'
         config.write_text(HAPROXY.format(port=self.port, server=server))
         self.process = subprocess.Popen(['haproxy', '-db', '-f', config])
+        self.pid = self.process.pid
         wait_for_port(self.port, self.process)
 
     def prepare(self):
@@ -125,7 +127,7 @@ class Relay:
 
     def __init__(self, server):
         self.lab = Lab(workers=1)
-        self.port = self.lab.port
+        self.port, self.pid = self.lab.port, self.lab.relay.pid
         (self.lab.policy / 'services/bench.yaml').write_text(
             f'service: bench\naddress: 127.71.0.10:80\nendpoints: ["127.0.0.1:{server}"]\n')
         self.lab.command('reload')

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A relay under test: this module plays systemd and starts it, relay-lab plays slicemeshd."""
 
+import asyncio
 import contextlib
+import itertools
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import socket
@@ -18,6 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("SLICEMESH_BUILD", ROOT / "build"))
 RELAY = BUILD / "src/relay/slicemesh-relay"
 LAB = BUILD / "tests/relay/relay-lab"
+LONG = os.environ.get("SLICEMESH_TEST_LONG") == "1"
 SANITIZED = os.environ.get("SLICEMESH_SANITIZED") == "1"
 RELAY_OPTIONS = ["--no-sandbox"] if SANITIZED else []  # sanitizers look at /proc and trace themselves
 EXIT_SKIPPED = 77
@@ -43,7 +47,7 @@ def wait_for(condition, seconds=wire.TIMEOUT):
 class Relay:
     """A slicemesh-relay process of its own user, as its unit would start it."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, max_files=None):
         self.path = directory / "relay.sock"
         self.log = directory / "relay.log"
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -58,6 +62,8 @@ class Relay:
                 with contextlib.suppress(OSError):  # the one that the list was read from
                     os.set_inheritable(int(fd), int(fd) <= 3)
             os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+            if max_files:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (max_files, max_files))
             if os.getuid() == 0:
                 os.setgroups([])
                 os.setgid(NOBODY)
@@ -89,11 +95,13 @@ class Relay:
     def end(self):
         if self.process.poll() is None:
             self.process.terminate()
+            self.process.send_signal(signal.SIGTERM)  # the second one is for not waiting
             try:
                 self.process.wait(20)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+                raise
         for mark in ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:"):
             assert mark not in self.said(), self.said()
 
@@ -101,7 +109,7 @@ class Relay:
 class Lab:
     """Relay, relay-lab and a policy directory."""
 
-    def __init__(self, **options):
+    def __init__(self, max_files=None, **options):
         for binary in (RELAY, LAB):
             if not binary.exists():
                 raise Skipped(f"{binary} is not built")
@@ -111,7 +119,7 @@ class Lab:
         (self.policy / "services").mkdir(parents=True)
         (self.policy / "mesh.yaml").write_text("slices: [lab.slice]\n")
         self.counter = 0
-        self.relay = Relay(self.directory)
+        self.relay = Relay(self.directory, max_files)
         self.process = None
         self.options = options
         try:
@@ -233,3 +241,33 @@ class Service:
         self.lab.relay.check_alive()
         self.settle()
         self.remove()
+
+
+class Callers:
+    """Connections from an address all of whose ports are on record as callers of the service, so that nothing
+    is to be done for each of them. A record serves one connection: no port is used twice."""
+
+    numbers = itertools.count(1)
+
+    def __init__(self, service):
+        self.target = ("127.0.0.1", service.lab.port)
+        self.source = f"127.9.0.{next(self.numbers)}"
+        self.ports = iter(range(20000, 65536))
+        service.lab.command("callers", self.source, 20000, 65535, service.name)
+
+    def bind(self):
+        for port in self.ports:
+            sock = socket.socket()
+            try:
+                sock.bind((self.source, port))
+            except OSError:  # somebody has it on all addresses
+                sock.close()
+                continue
+            sock.setblocking(False)
+            return sock
+        raise RuntimeError("all ports are used up")
+
+    async def connect(self):
+        sock = self.bind()
+        await asyncio.get_running_loop().sock_connect(sock, self.target)
+        return await asyncio.open_connection(sock=sock)

@@ -381,6 +381,7 @@ def test_wrong_descriptors_on_the_link(lab, service, n):
 
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+@pytest.mark.skipif(SANITIZED, reason="the leak sanitizer cannot work under strace")
 def test_no_descriptor_is_closed_twice(own_lab):
     """In a process of several threads the second close would hit whatever got the number in between."""
     lab = own_lab()
@@ -442,6 +443,23 @@ def test_stop_does_not_wait_for_ever(own_lab):
     lab.command("stop", 300)
     raw = client.expect_gone()
     assert raw == b"" or b"shutting-down" in raw
+    assert lab.relay.process.wait(20) == 0
+
+
+def test_stop_ends_tunnels_in_the_end(own_lab):
+    lab = own_lab()
+    service = lab.service([Upstream()])
+    client = service.connect()
+    client.send(request(fields=["Connection: Upgrade", "Upgrade: websocket"]))
+    server = service.upstreams[0].accept()
+    server.read_request()
+    server.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    client.read_head()
+    lab.command("stop", 500)
+    client.send(b"still open")
+    assert server.read_exactly(10) == b"still open"
+    client.expect_gone()
+    server.expect_gone()
     assert lab.relay.process.wait(20) == 0
 
 

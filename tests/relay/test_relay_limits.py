@@ -183,6 +183,45 @@ def test_connections_over_the_limit(own_lab):
     service.finish()
 
 
+def test_descriptors_run_out(own_lab):
+    """Whoever cannot be served is told so, or waits in the backlog; when there is room again all is well."""
+    service = own_lab(max_files=60).service([Upstream()])
+    upstream = service.upstreams[0]
+
+    def serve():
+        """Answers whatever arrives, until nothing does."""
+        while ready := select.select([upstream.listener] + [w.sock for w in upstream.wires], [], [], 0.5)[0]:
+            if upstream.listener in ready:
+                upstream.accept()
+            for wire in [w for w in upstream.wires if w.sock in ready]:
+                if wire.fill():
+                    wire.read_request()
+                    wire.send(response())
+                else:
+                    wire.close()
+                    upstream.wires.remove(wire)
+
+    clients = [service.connect() for _ in range(100)]
+    for client in clients:
+        client.send(request())
+    while clients:
+        serve()
+        ready, _, _ = select.select([c.sock for c in clients], [], [], 0)
+        assert ready, "nobody is served any more"
+        for client in [c for c in clients if c.sock in ready]:
+            got = client.read_response()
+            assert got.status == 200 or (got.status, got.reason) == (503, "overloaded"), got
+            client.close()
+            clients.remove(client)
+    assert service.lab.relay.said().count("\n") < 100, "each attempt is written to the journal"
+    assert wait_for(lambda: service.lab.command("ping")["connections"] == 0)
+    client = service.connect()
+    client.send(request())
+    serve()
+    assert client.read_response().status == 200
+    service.finish()
+
+
 @pytest.mark.parametrize("sent", [b"", b"GET", b"GET / HTTP/1.1\r\n", REQUEST_START])
 def test_request_that_does_not_arrive(services, sent):
     """A connection without a request is closed silently after its idle time; half a head gets an answer."""
@@ -211,6 +250,23 @@ def test_dripping_head_is_not_waited_for_longer(services):
     except (BrokenPipeError, ConnectionResetError):
         pass
     assert time.monotonic() - start < 10, "the head was waited for without end"
+
+
+def test_idle_tunnel(services):
+    service = services(policy="timeouts: {idle: 300ms}\n")
+    client = service.connect()
+    client.send(request(fields=["Connection: Upgrade", "Upgrade: websocket"]))
+    server = service.upstreams[0].accept()
+    server.read_request()
+    server.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    client.read_head()
+    for _ in range(6):  # alive as long as something passes, in either direction
+        time.sleep(0.1)
+        server.send(b"x")
+        assert client.read_exactly(1) == b"x"
+    client.expect_gone()
+    server.expect_gone()
+    assert service.settle()["reasons"] == {"idle-closed": 1}
 
 
 def test_idle_connection_after_a_request(services):

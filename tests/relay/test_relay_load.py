@@ -3,7 +3,6 @@
 
 import asyncio
 import hashlib
-import itertools
 import os
 import socket
 import threading
@@ -11,42 +10,13 @@ import time
 
 import pytest
 
-from relay_lab import SANITIZED, wait_for
+from relay_lab import LONG, SANITIZED, Callers, wait_for
 from relay_wire import TIMEOUT, Upstream, Wire, chunked, request, response
 
 MIB = 1 << 20
 # Shadow memory and quarantine multiply what is allocated.
+MANY = 40000 if LONG else 10000
 RSS_ROOM = (256 if SANITIZED else 12) * MIB
-
-
-class Callers:
-    """Connections from an address all of whose ports are on record as callers of the service, so that nothing
-    is to be done for each of them. A record serves one connection: no port is used twice."""
-
-    numbers = itertools.count(1)
-
-    def __init__(self, service):
-        self.target = ("127.0.0.1", service.lab.port)
-        self.source = f"127.9.0.{next(self.numbers)}"
-        self.ports = iter(range(20000, 65536))
-        service.lab.command("callers", self.source, 20000, 65535, service.name)
-
-    def bind(self):
-        for port in self.ports:
-            sock = socket.socket()
-            try:
-                sock.bind((self.source, port))
-            except OSError:  # somebody has it on all addresses
-                sock.close()
-                continue
-            sock.setblocking(False)
-            return sock
-        raise RuntimeError("all ports are used up")
-
-    async def connect(self):
-        sock = self.bind()
-        await asyncio.get_running_loop().sock_connect(sock, self.target)
-        return await asyncio.open_connection(sock=sock)
 
 
 class EchoServer:
@@ -324,6 +294,38 @@ def test_server_that_does_not_read_holds_the_client_back(private):
     assert client.read_response().status == 200
 
 
+def test_pipelining_without_reading_holds_the_client_back(private):
+    service, client, server = private
+    before = service.lab.relay.rss()
+    raw = request("/", fields=["X-Pad: " + "p" * 900])
+    answer = response(b"a" * 10000)
+    client.sock.settimeout(1)
+    sent = answered = 0
+
+    def serve():
+        nonlocal answered
+        try:
+            while True:
+                server.read_request()
+                server.send(answer)
+                answered += 1
+        except (OSError, AssertionError):
+            pass
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with pytest.raises(TimeoutError):
+        while sent < 200000:
+            client.send(raw)
+            sent += 1
+    assert service.lab.relay.rss() - before < RSS_ROOM
+    assert service.lab.command("ping")["memory"] < 1 * MIB
+    client.reset()
+    server.sock.shutdown(socket.SHUT_RDWR)
+    thread.join()
+    service.settle()
+
+
 def test_stalled_peers_do_not_stall_others(private):
     service, client, server = private
     stalled = []
@@ -435,13 +437,13 @@ def test_ten_thousand_connections_leave_nothing_behind(own_lab):
     asyncio.run(many(1000))
     assert wait_for(at_rest)
     descriptors, rss = service.lab.relay.descriptors(), service.lab.relay.rss()
-    asyncio.run(many(10000))
+    asyncio.run(many(MANY))
     assert wait_for(at_rest)
     counters = service.settle()
     # pooled connections may come and go, and are closed after their time
     assert wait_for(lambda: service.lab.relay.descriptors() <= descriptors), \
         f"{service.lab.relay.descriptors()} descriptors, {descriptors} before"
     assert service.lab.relay.rss() - rss < (64 if SANITIZED else 4) * MIB
-    assert counters["connections"] == 11000
-    assert counters["requests"] == 11000 // 5 * 5  # two, one, one, none, one
+    assert counters["connections"] == 1000 + MANY
+    assert counters["requests"] == 1000 + MANY  # of five connections two, one, one, none and one
     server.stop()

@@ -8,9 +8,10 @@ import time
 
 import pytest
 
+from relay_lab import LONG
 from relay_wire import Upstream, Wire, WireError, request, response
 
-ROUNDS = 300
+ROUNDS = 5000 if LONG else 300
 
 
 class ClosingServer:
