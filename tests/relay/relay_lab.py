@@ -244,8 +244,8 @@ class Service:
 
 
 class Callers:
-    """Connections from an address all of whose ports are on record as callers of the service: there is nothing
-    to do for each of them. A record serves one connection, so no port is used twice."""
+    """Connections from an address all of whose ports are on record as callers of the service: there is
+    nothing to do for each of them. A record serves one connection, so no port is used twice."""
 
     numbers = itertools.count(1)
 

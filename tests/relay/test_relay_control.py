@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from relay_lab import SANITIZED, LabError, wait_for
+from relay_lab import LabError, wait_for
 from relay_wire import Upstream, Wire, WireError, request, response
 
 
@@ -381,7 +381,7 @@ def test_wrong_descriptors_on_the_link(lab, service, n):
 
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
-@pytest.mark.skipif(SANITIZED, reason="the leak sanitizer cannot work under strace")
+@pytest.mark.confined
 def test_no_descriptor_is_closed_twice(own_lab):
     """In a process of several threads the second close would hit whatever got the number in between."""
     lab = own_lab()
@@ -488,7 +488,7 @@ def test_more_than_one_worker(own_lab):
 
 # confinement
 
-@pytest.mark.skipif(SANITIZED, reason="a relay with sanitizers is not confined")
+@pytest.mark.confined
 def test_relay_can_do_nothing_but_relay(lab, service):
     Servers(service)
     ask(service.connect())
