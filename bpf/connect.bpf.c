@@ -85,8 +85,8 @@ static __always_inline enum verdict pass(struct bpf_sock_addr *ctx, const struct
 }
 
 /* An IPv4 socket cannot reach an IPv6 endpoint; the other way round a mapped address does. */
-static __always_inline enum sm_reason pick(const struct sm_request *request, int only_ipv4,
-                                           struct sm_choice *choice, struct target *t) {
+static __noinline enum sm_reason pick(const struct sm_request *request, int only_ipv4, struct sm_choice *choice,
+                                      struct target *t) {
         __u32 unreachable[SM_PICK_EXCLUDED_MAX] = {};
         const struct sm_endpoint *endpoint;
         enum sm_reason reason;
@@ -109,6 +109,15 @@ static __always_inline enum sm_reason pick(const struct sm_request *request, int
         return SM_REASON_NO_ENDPOINT;
 }
 
+/* A frame of its own, gone when the pick needs the room. */
+static __noinline enum sm_reason choose_subset(__u32 root, const struct sm_request *request,
+                                               struct sm_choice *choice) {
+        enum sm_reason reason;
+
+        reason = sm_choose_route(NULL, root, request, choice);
+        return reason != SM_REASON_NONE ? reason : sm_choose_subset(NULL, choice);
+}
+
 /* Picks the endpoint of a tcp service. Its connection is counted in sock_ops, once it is on its way. */
 static __always_inline enum sm_reason to_endpoint(struct sm_socket_context *socket, int only_ipv4,
                                                   struct target *t) {
@@ -127,10 +136,7 @@ static __always_inline enum sm_reason to_endpoint(struct sm_socket_context *sock
         root = service ? SM_READ_ONCE(service->root) : 0;
         if (root == 0)
                 return SM_REASON_NO_SERVICE;
-        reason = sm_choose_route(NULL, root, &request, &choice);
-        if (reason != SM_REASON_NONE)
-                return reason;
-        reason = sm_choose_subset(NULL, &choice);
+        reason = choose_subset(root, &request, &choice);
         if (reason != SM_REASON_NONE)
                 return reason;
         reason = pick(&request, only_ipv4, &choice, t);
@@ -138,38 +144,49 @@ static __always_inline enum sm_reason to_endpoint(struct sm_socket_context *sock
         return reason;
 }
 
+/* What the caller asked for and who it is. Filled in where it stays, as the stack is short: 512 bytes
+ * for all frames together. */
+static __always_inline struct sm_socket_context *remember(struct bpf_sock_addr *ctx, const struct sm_vip *vip,
+                                                          __u32 slice, const struct target *t) {
+        struct sm_socket_context *socket;
+
+        socket = bpf_sk_storage_get(&socket_contexts, ctx->sk, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+        if (!socket)
+                return NULL;
+        __builtin_memcpy(socket->address, t->address, sizeof(socket->address));
+        socket->port = t->port;
+        socket->protocol = vip->protocol;
+        socket->recorded = 0;
+        socket->service = vip->service;
+        socket->slice = slice;
+        socket->endpoint = 0;
+        socket->uid = (__u32) bpf_get_current_uid_gid();
+        socket->pid = (__u32) (bpf_get_current_pid_tgid() >> 32);
+        socket->cgroup = bpf_get_current_cgroup_id();
+        return socket;
+}
+
 static __always_inline enum verdict capture(struct bpf_sock_addr *ctx, const struct sm_vip *vip, __u32 slice,
                                             struct target *t) {
-        struct sm_socket_context *socket, fresh = {
-                .port = t->port,
-                .protocol = vip->protocol,
-                .service = vip->service,
-                .slice = slice,
-                .uid = (__u32) bpf_get_current_uid_gid(),
-                .pid = (__u32) (bpf_get_current_pid_tgid() >> 32),
-                .cgroup = bpf_get_current_cgroup_id(),
-        };
+        struct sm_socket_context *socket = remember(ctx, vip, slice, t);
         struct sm_service_counters *counters;
         enum sm_reason reason;
 
-        __builtin_memcpy(fresh.address, t->address, sizeof(fresh.address));
-        if (fresh.protocol == SM_PROTOCOL_TCP) {
-                reason = to_endpoint(&fresh, ctx->family == AF_INET, t);
-                if (reason != SM_REASON_NONE) {
-                        count_reason(fresh.service, reason);
-                        return refuse(ECONNREFUSED);
-                }
-        } else
-                to_relay(t);
-
-        socket = bpf_sk_storage_get(&socket_contexts, ctx->sk, &fresh, BPF_LOCAL_STORAGE_GET_F_CREATE);
         if (!socket)
                 return refuse(ENOBUFS);
-        *socket = fresh; /* it may have been there before */
+        if (socket->protocol != SM_PROTOCOL_TCP) {
+                to_relay(t); /* which counts the connection when it has accepted it */
+                return REWRITE;
+        }
 
-        /* All others are counted by the relay, when it has accepted them. */
-        counters = sm_service_counters_at(NULL, fresh.service);
-        if (counters && fresh.protocol == SM_PROTOCOL_TCP)
+        reason = to_endpoint(socket, ctx->family == AF_INET, t);
+        if (reason != SM_REASON_NONE) {
+                count_reason(socket->service, reason);
+                bpf_sk_storage_delete(&socket_contexts, ctx->sk);
+                return refuse(ECONNREFUSED);
+        }
+        counters = sm_service_counters_at(NULL, socket->service);
+        if (counters)
                 __sync_fetch_and_add(&counters->connections, 1);
         return REWRITE;
 }

@@ -60,7 +60,7 @@ typedef struct Manager {
         char *cgroup_root;     /* where cgroup2 is mounted */
         char *state_directory; /* ROOT/var/lib/slicemesh */
         struct BpfSettings *settings; /* that programs and maps were made with */
-        unsigned n_workers;           /* of the relay, likewise */
+        PolicyMesh started;           /* the numbers of `mesh` as they were at start-up */
 } Manager;
 
 /* What manager_start() may come to beside a negative errno: it has been logged. */

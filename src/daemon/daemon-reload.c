@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <sched.h>
 #include <sys/stat.h>
 
 #include "../basic/array-util.h"
@@ -322,19 +323,29 @@ int manager_apply(Manager *m) {
         return manager_apply_with_good(m, NULL);
 }
 
-/* What only a restart can change. */
+unsigned manager_n_workers(const PolicyMesh *mesh) {
+        cpu_set_t cpus;
+
+        if (mesh->relay_workers > 0)
+                return MIN(mesh->relay_workers, (unsigned) SM_WORKERS_MAX);
+        if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0)
+                return 1;
+        return MIN((unsigned) CPU_COUNT(&cpus), (unsigned) SM_WORKERS_MAX);
+}
+
+/* What the sizes of maps, the listeners and the relay were made with: only a restart can change it. */
 static void check_restart_needed(Manager *m) {
-        const PolicyMesh *mesh = m->mesh;
-        const BpfSettings *s = m->settings;
-        bool same = mesh->relay_port == s->relay_port && mesh->max_services == s->max_services &&
-                    mesh->max_endpoints == s->max_endpoints && mesh->max_subsets == s->max_subsets &&
-                    mesh->max_routes == s->max_routes && mesh->max_cells == s->max_cells &&
-                    mesh->max_connections == s->max_connections &&
-                    manager_n_workers(mesh) == m->n_workers;
+        const PolicyMesh *now = m->mesh, *then = &m->started;
+        bool same = now->relay_port == then->relay_port && now->relay_workers == then->relay_workers &&
+                    now->max_connections == then->max_connections && now->max_head == then->max_head &&
+                    now->max_buffer == then->max_buffer && now->drain_usec == then->drain_usec &&
+                    now->max_services == then->max_services && now->max_endpoints == then->max_endpoints &&
+                    now->max_subsets == then->max_subsets && now->max_routes == then->max_routes &&
+                    now->max_cells == then->max_cells;
 
         manager_set_problem(m, "restart-needed", same ? NULL :
-                            "mesh.yaml has another relay port, number of workers or caps than slicemeshd "
-                            "was started with: they take effect at its next start.");
+                            "mesh.yaml says otherwise of the relay or the caps than when slicemeshd was "
+                            "started: that takes effect at its next start.");
 }
 
 void manager_report_policy(Manager *m) {

@@ -8,8 +8,8 @@
 /* The policy belongs to the manager now, until nothing in force is of it any more. */
 int manager_keep_policy(Manager *m, Policy *policy);
 
-/* Reads the files; what they say becomes m->policy. Changes made over the bus of what they do not list any more
- * are forgotten. */
+/* Reads the files; what they say becomes m->policy. Changes made over the bus of what they do not list
+ * any more are forgotten. */
 int manager_load_policy(Manager *m);
 
 /* Tells the journal and the bus of the errors in the files. */

@@ -15,14 +15,6 @@
 
 DEFINE_TRIVIAL_CLEANUP(Slice *, slice_free)
 
-bool slice_is_within(const char *name, const char *above) {
-        size_t length = strlen(above) - strlen(".slice");
-
-        if (streq(name, above) || streq(above, "-.slice"))
-                return true;
-        return strncmp(name, above, length) == 0 && name[length] == '-';
-}
-
 /* The same name comes to the same id after a restart, but for the rare clash: until all is attached anew,
  * programs and addresses are those of two runs. */
 static uint32_t preferred_id(const char *name) {

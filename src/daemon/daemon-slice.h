@@ -40,6 +40,3 @@ int slices_subscribe(Manager *m);
 
 /* What the BPF programs counted for it; NULL before they are loaded. */
 const struct sm_slice_state *slice_counters(const Slice *s);
-
-/* Whether `name` is `above` or lies within it: "shop-web.slice" within "shop.slice". */
-bool slice_is_within(const char *name, const char *above);

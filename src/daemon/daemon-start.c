@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <sched.h>
 #include <sys/stat.h>
 
 #include "../basic/cleanup.h"
@@ -44,16 +43,6 @@ static int load_policy(Manager *m) {
         return r < 0 ? log_error_errno(r, "Failed to read the policy files: %m") : 0;
 }
 
-unsigned manager_n_workers(const PolicyMesh *mesh) {
-        cpu_set_t cpus;
-
-        if (mesh->relay_workers > 0)
-                return MIN(mesh->relay_workers, (unsigned) SM_WORKERS_MAX);
-        if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0)
-                return 1;
-        return MIN((unsigned) CPU_COUNT(&cpus), (unsigned) SM_WORKERS_MAX);
-}
-
 static void choose_settings(Manager *m) {
         const PolicyMesh *mesh = m->mesh;
 
@@ -67,7 +56,7 @@ static void choose_settings(Manager *m) {
                 .max_cells = (uint32_t) MIN(mesh->max_cells, (uint64_t) UINT32_MAX - 1),
                 .max_connections = mesh->max_connections,
         };
-        m->n_workers = manager_n_workers(mesh);
+        m->started = *mesh;
 }
 
 static int map_tables(Manager *m) {
@@ -157,10 +146,10 @@ static int open_listeners(Manager *m) {
         Listeners *listeners;
         int r;
 
-        r = listeners_open(m->settings->relay_port, m->n_workers, &listeners);
+        r = listeners_open(m->started.relay_port, manager_n_workers(&m->started), &listeners);
         if (r == -EADDRINUSE) {
                 log_error("Port %u on 127.0.0.1 or ::1, for the relay, is taken by another program. "
-                          "`relay: {port: ...}` in mesh.yaml chooses another one.", m->settings->relay_port);
+                          "`relay: {port: ...}` in mesh.yaml chooses another one.", m->started.relay_port);
                 return MANAGER_E_TAKEN;
         }
         if (r < 0)
