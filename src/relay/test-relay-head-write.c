@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../engine/engine-parse.h"
+#include "relay-head-write.h"
+
+static BufferPool pool;
+
+static void parse(const char *text, enum sm_head_kind kind, struct sm_head *head) {
+        struct sm_head_parser p;
+
+        sm_head_start(&p, head, kind, SM_HEAD_MAX);
+        assert_int_equal(sm_head_parse(&p, head, (const uint8_t *) text, (uint32_t) strlen(text)),
+                         strlen(text));
+}
+
+static void check_request(const char *in, const RequestEdit *edit, const char *expected) {
+        Buffer *out = buffer_acquire(&pool);
+        struct sm_head head;
+
+        parse(in, SM_HEAD_REQUEST, &head);
+        assert_int_equal(head_write_request(out, (const uint8_t *) in, &head, edit), 0);
+        assert_int_equal(buffer_append(out, "", 1), 0);
+        assert_string_equal((const char *) buffer_at(out), expected);
+        buffer_release(&pool, out);
+}
+
+static void check_response(const char *in, const ResponseEdit *edit, const char *expected) {
+        Buffer *out = buffer_acquire(&pool);
+        struct sm_head head;
+
+        parse(in, SM_HEAD_RESPONSE, &head);
+        assert_int_equal(head_write_response(out, (const uint8_t *) in, &head, edit), 0);
+        assert_int_equal(buffer_append(out, "", 1), 0);
+        assert_string_equal((const char *) buffer_at(out), expected);
+        buffer_release(&pool, out);
+}
+
+static void test_nothing_to_change(void **state) {
+        static const char text[] = "GET /a?b HTTP/1.1\r\nhOST:  h \r\nX: 1\r\nAccept:\r\nX: 2\r\n\r\n";
+
+        check_request(text, &(RequestEdit){}, text);
+        check_response("HTTP/1.1 200 Fine\r\nX: 1\r\nETag: \"x\"\r\n\r\n", &(ResponseEdit){},
+                       "HTTP/1.1 200 Fine\r\nX: 1\r\nETag: \"x\"\r\n\r\n");
+}
+
+static void test_hop_by_hop(void **state) {
+        check_request("GET / HTTP/1.1\r\nConnection: close, X-Mine\r\nHost: h\r\nX-Mine: 1\r\n"
+                      "Keep-Alive: 5\r\nA: b\r\nProxy-Connection: x\r\nTE: gzip\r\nUpgrade: x\r\nC: d\r\n"
+                      "connection: other\r\nOther: 2\r\n\r\n",
+                      &(RequestEdit){}, "GET / HTTP/1.1\r\nHost: h\r\nA: b\r\nC: d\r\n\r\n");
+}
+
+/* Connection cannot be used to take away what a message consists of. */
+static void test_framing_stays(void **state) {
+        check_request("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n"
+                      "Connection: content-length, host\r\n\r\n",
+                      &(RequestEdit){}, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n");
+        check_request("POST / HTTP/1.1\r\nHost: h\r\nConnection: transfer-encoding\r\n"
+                      "Transfer-Encoding: chunked\r\n\r\n",
+                      &(RequestEdit){}, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+}
+
+static void test_targets(void **state) {
+        static const struct {
+                const char *in, *expected;
+        } cases[] = {
+                { "GET http://a.test:80/x?y HTTP/1.1\r\nHost: b\r\nX: 1\r\n\r\n",
+                  "GET /x?y HTTP/1.1\r\nHost: a.test:80\r\nX: 1\r\n\r\n" },
+                { "GET http://a.test HTTP/1.1\r\nHost: b\r\n\r\n", "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n" },
+                { "GET http://a.test?q HTTP/1.1\r\nHost: b\r\n\r\n", "GET /?q HTTP/1.1\r\nHost: a.test\r\n\r\n" },
+                { "OPTIONS http://a.test HTTP/1.1\r\nHost: b\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: a.test\r\n\r\n" },
+                { "OPTIONS * HTTP/1.1\r\nHost: b\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: b\r\n\r\n" },
+                { "GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.1\r\nHost: 127.71.0.1:80\r\n\r\n" },
+                { "GET / HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n", "GET / HTTP/1.1\r\nHost: h\r\n\r\n" },
+        };
+
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+                check_request(cases[i].in, &(RequestEdit){ .host = "127.71.0.1:80" }, cases[i].expected);
+}
+
+static void test_upgrade_and_trailers(void **state) {
+        static const char upgrade[] =
+                "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+        static const char trailers[] =
+                "GET / HTTP/1.1\r\nHost: h\r\nTE: trailers, gzip\r\nConnection: TE\r\n\r\n";
+
+        check_request(upgrade, &(RequestEdit){ .upgrade = true }, upgrade);
+        check_request(upgrade, &(RequestEdit){}, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        check_request(trailers, &(RequestEdit){},
+                      "GET / HTTP/1.1\r\nHost: h\r\nTE: trailers\r\nConnection: TE\r\n\r\n");
+}
+
+static void test_lists_are_continued(void **state) {
+        RequestEdit edit = { .via = true, .forwarded_for = "10.0.0.1" };
+
+        check_request("GET / HTTP/1.1\r\nHost: h\r\n\r\n", &edit,
+                      "GET / HTTP/1.1\r\nHost: h\r\nVia: 1.1 slicemesh\r\n"
+                      "X-Forwarded-For: 10.0.0.1\r\n\r\n");
+        check_request("GET / HTTP/1.1\r\nX-Forwarded-For: a\r\nHost: h\r\nVia: 1.0 x\r\n"
+                      "x-forwarded-for: b, c \r\n\r\n",
+                      &edit,
+                      "GET / HTTP/1.1\r\nX-Forwarded-For: a\r\nHost: h\r\nVia: 1.0 x, 1.1 slicemesh\r\n"
+                      "x-forwarded-for: b, c, 10.0.0.1 \r\n\r\n");
+        check_request("GET / HTTP/1.1\r\nHost: h\r\nVia:\r\nX-Forwarded-For: \r\n\r\n", &edit,
+                      "GET / HTTP/1.1\r\nHost: h\r\nVia:1.1 slicemesh\r\nX-Forwarded-For:10.0.0.1 \r\n\r\n");
+        check_response("HTTP/1.1 200 OK\r\nVia: 1.1 x\r\n\r\n", &(ResponseEdit){ .via = true },
+                       "HTTP/1.1 200 OK\r\nVia: 1.1 x, 1.1 slicemesh\r\n\r\n");
+}
+
+static void test_hops_are_counted(void **state) {
+        static const struct {
+                const char *value;
+                unsigned count;
+        } cases[] = {
+                { "0", 0 }, { "17", 17 }, { "", HOP_COUNT_NONE }, { "1x", HOP_COUNT_NONE }, { "-1", HOP_COUNT_NONE },
+                { "99999999999999999999", HOP_COUNT_NONE },
+        };
+
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                struct sm_head head;
+                char text[256];
+
+                snprintf(text, sizeof(text), "OPTIONS * HTTP/1.1\r\nHost: h\r\nMax-Forwards: %s\r\n\r\n",
+                         cases[i].value);
+                parse(text, SM_HEAD_REQUEST, &head);
+                assert_int_equal(head_hop_count((const uint8_t *) text, &head), cases[i].count);
+        }
+        check_request("OPTIONS * HTTP/1.1\r\nHost: h\r\nmax-forwards: 10\r\nX: y\r\n\r\n",
+                      &(RequestEdit){ .count_hops = true },
+                      "OPTIONS * HTTP/1.1\r\nHost: h\r\nmax-forwards: 9\r\nX: y\r\n\r\n");
+}
+
+static void test_responses(void **state) {
+        check_response("HTTP/1.0 200 OK\r\nConnection: close\r\nX: y\r\n\r\n",
+                       &(ResponseEdit){ .chunked = true },
+                       "HTTP/1.1 200 OK\r\nX: y\r\nTransfer-Encoding: chunked\r\n\r\n");
+        check_response("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: T\r\n\r\n",
+                       &(ResponseEdit){ .connection = RESPONSE_CLOSE },
+                       "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+        check_response("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: T\r\n\r\n",
+                       &(ResponseEdit){ .chunked = true },
+                       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: T\r\n\r\n");
+        check_response("HTTP/1.1 204 X\r\nContent-Length: 3\r\n\r\n", &(ResponseEdit){ .bodiless = true },
+                       "HTTP/1.1 204 X\r\n\r\n");
+        check_response("HTTP/1.1 101 X\r\nUpgrade: w\r\nConnection: Upgrade\r\n\r\n",
+                       &(ResponseEdit){ .connection = RESPONSE_UPGRADE },
+                       "HTTP/1.1 101 X\r\nUpgrade: w\r\nConnection: Upgrade\r\n\r\n");
+        check_response("HTTP/1.1 200 \r\n\r\n", &(ResponseEdit){ .connection = RESPONSE_KEEP_ALIVE },
+                       "HTTP/1.1 200 \r\nConnection: keep-alive\r\n\r\n");
+}
+
+static void test_no_room(void **state) {
+        static const char text[] = "GET / HTTP/1.1\r\nHost: h\r\nX: y\r\nConnection: close\r\n\r\n";
+        Buffer *out = buffer_acquire(&pool);
+        struct sm_head head;
+
+        parse(text, SM_HEAD_REQUEST, &head);
+        for (uint32_t room = 0; room < sizeof("GET / HTTP/1.1\r\nHost: h\r\nX: y\r\n\r\n") - 1; room++) {
+                out->start = out->end = out->capacity - room;
+                assert_int_equal(head_write_request(out, (const uint8_t *) text, &head, &(RequestEdit){}),
+                                 -ENOBUFS);
+        }
+        buffer_release(&pool, out);
+}
+
+static int setup(void **state) {
+        buffer_pool_init(&pool, 4096);
+        return 0;
+}
+
+static int teardown(void **state) {
+        buffer_pool_done(&pool);
+        return 0;
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_nothing_to_change),
+                cmocka_unit_test(test_hop_by_hop),
+                cmocka_unit_test(test_framing_stays),
+                cmocka_unit_test(test_targets),
+                cmocka_unit_test(test_upgrade_and_trailers),
+                cmocka_unit_test(test_lists_are_continued),
+                cmocka_unit_test(test_hops_are_counted),
+                cmocka_unit_test(test_responses),
+                cmocka_unit_test(test_no_room),
+        };
+
+        return cmocka_run_group_tests(tests, setup, teardown);
+}
