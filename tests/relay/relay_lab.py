@@ -50,6 +50,7 @@ class Relay:
     def __init__(self, directory, max_files=None):
         self.path = directory / "relay.sock"
         self.log = directory / "relay.log"
+        self.path.unlink(missing_ok=True)  # of a relay before this one
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         listener.bind(str(self.path))
         listener.listen(4)
@@ -69,7 +70,7 @@ class Relay:
                 os.setgid(NOBODY)
                 os.setuid(NOBODY)
 
-        with open(self.log, "wb") as log:
+        with open(self.log, "ab") as log:
             self.process = subprocess.Popen([binary, *RELAY_OPTIONS], stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, preexec_fn=become_service, close_fds=False, cwd="/")
         listener.close()
@@ -102,7 +103,7 @@ class Relay:
                 self.process.kill()
                 self.process.wait()
                 raise
-        for mark in ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:"):
+        for mark in ("WARNING: ThreadSanitizer", "ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:"):
             assert mark not in self.said(), self.said()
 
 
@@ -173,6 +174,13 @@ class Lab:
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+
+    def replace_relay(self):
+        """Kills it, as something may: systemd starts another, slicemeshd connects with the tables that it has."""
+        self.relay.process.send_signal(signal.SIGKILL)
+        self.relay.process.wait()
+        self.relay = Relay(self.directory)
+        self.command("relink")
 
 
 class Service:

@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import select
 import shutil
 import signal
 import socket
@@ -46,6 +47,10 @@ class Servers:
                 wire.send(response(b"%d" % i))
         except (WireError, OSError):
             wire.close()
+
+
+def readable(sock):
+    return bool(select.select([sock], [], [], 1)[0])
 
 
 def ask(client, n=1):
@@ -316,6 +321,37 @@ def test_slicemeshd_is_killed(own_lab):
     assert servers.counts == [55]
     old.close()
     new.close()
+    service.finish()
+
+
+def test_relay_is_killed(own_lab):
+    """What was under way is lost. What comes while there is no relay waits for the next one, which begins to count
+    from nothing."""
+    lab = own_lab()
+    service = lab.service([Upstream(), Upstream()])
+    a, b = service.upstreams
+    hanging = [service.connect() for _ in range(6)]
+    for client in hanging:
+        client.send(request("/hang"))
+    for upstream in (a, b):
+        for _ in range(3):
+            upstream.accept().read_request()
+    assert service.counters()["active"] == 6
+    recorded = service.socket()
+    lab.relay.process.send_signal(signal.SIGSTOP)
+    recorded.settimeout(20)
+    recorded.connect(("127.0.0.1", lab.port))
+    recorded.sendall(request("/waits"))
+    lab.replace_relay()
+    for client in hanging:
+        client.expect_gone()
+    server = a.accept() if readable(a.listener) else b.accept()
+    assert server.read_request().head.start == "GET /waits HTTP/1.1"
+    assert service.counters()["active"] == 1
+    assert service.endpoint(0)["in_flight"] + service.endpoint(1)["in_flight"] == 1
+    assert service.endpoint(0)["connections"] + service.endpoint(1)["connections"] == 1
+    server.send(response())
+    assert Wire(recorded).read_response().status == 200
     service.finish()
 
 

@@ -2,6 +2,7 @@
 """1xx, Expect, early responses, and tunnels after 101 (RFC 9110 sections 7.8, 10.1.1, 15.2)."""
 
 import os
+import socket
 import threading
 import time
 
@@ -89,6 +90,21 @@ def test_expect_of_an_http_1_0_client_is_ignored(service, upstream):
     assert (got.status, got.body) == (200, b"done")
 
 
+def test_expect_when_nobody_is_there(services):
+    """The answer comes at once; a body that comes all the same is not taken for a request."""
+    with socket.socket() as dead:
+        dead.bind(("127.0.0.1", 0))
+        service = services([], policy=f'endpoints: ["127.0.0.1:{dead.getsockname()[1]}"]\n')
+        client = service.connect()
+        body = request("/smuggled")
+        client.send(request("/", "PUT", ["Expect: 100-continue", f"Content-Length: {len(body)}"]))
+        got = client.read_response()
+        assert (got.status, got.reason) == (503, "connect-failed")
+        client.send(body)
+        client.expect_gone()
+        assert service.settle()["requests"] == 1
+
+
 @pytest.mark.parametrize("value", ["101-switch", "100-continue, x", "x", "100-continue=1", '"100-continue"'])
 def test_unknown_expectations(service, upstream, value):
     client = service.connect()
@@ -123,13 +139,17 @@ def test_interim_responses_pass(service, upstream, interim):
     assert client.read_response().body == b"next"
 
 
-def test_many_interim_responses(service, upstream):
-    """More than a buffer of them, to a client that reads late: they wait their turn as all bytes do."""
+@pytest.mark.parametrize("policy", ["", "via: true\n"])
+@pytest.mark.parametrize("one", [b"HTTP/1.1 103 Early Hints\r\nLink: <" + b"x" * 400 + b">\r\n\r\n",
+                                 b"HTTP/1.1 103 \r\n\r\n"])
+def test_many_interim_responses(services, policy, one):
+    """More than a buffer of them, to a client that reads late: they wait their turn as all bytes do, and also
+    where each one grows on its way."""
+    service = services(policy=policy)
     client = service.connect()
     client.send(request())
-    server = upstream.accept()
+    server = service.upstreams[0].accept()
     server.read_request()
-    one = b"HTTP/1.1 103 Early Hints\r\nLink: <" + b"x" * 400 + b">; rel=preload\r\n\r\n"
     sender = threading.Thread(target=server.send, args=(one * 10000, response(b"final")))
     sender.start()
     time.sleep(0.3)

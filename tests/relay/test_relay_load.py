@@ -391,7 +391,39 @@ def test_slow_reader_gets_everything(private):
     client.close()
 
 
-# leaks
+# many connections that do nothing, and leaks
+
+@pytest.mark.confined
+def test_idle_connections_are_cheap(own_lab):
+    service = own_lab(max_connections=20000).service([Upstream()])
+    server = EchoServer(service)
+    callers = Callers(service)
+
+    async def ask_and_stay(n):
+        kept = []
+        for _ in range(n):
+            reader, writer = await callers.connect()
+            writer.write(request("/"))
+            await read_answer(reader)
+            kept.append(writer)
+        return kept
+
+    async def everything():
+        kept = await ask_and_stay(500)
+        before = service.lab.relay.rss()
+        kept += await ask_and_stay(3000)
+        cost = service.lab.relay.rss() - before
+        assert service.lab.command("ping")["connections"] == 3500
+        for writer in kept:
+            writer.close()
+        return cost
+
+    assert asyncio.run(everything()) < 3000 * 1024
+    assert wait_for(lambda: service.lab.command("ping")["connections"] == 0)
+    assert service.lab.command("ping")["memory"] < 2 * MIB
+    server.stop()
+
+
 
 def test_ten_thousand_connections_leave_nothing_behind(own_lab):
     service = own_lab().service([Upstream()])
