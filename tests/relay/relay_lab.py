@@ -103,7 +103,7 @@ class Relay:
                 self.process.kill()
                 self.process.wait()
                 raise
-        for mark in ("WARNING: ThreadSanitizer", "ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:"):
+        for mark in ("ThreadSanitizer:", "AddressSanitizer:", "LeakSanitizer:", "runtime error:"):
             assert mark not in self.said(), self.said()
 
 
@@ -176,7 +176,7 @@ class Lab:
         self.process.wait()
 
     def replace_relay(self):
-        """Kills it, as something may: systemd starts another, slicemeshd connects with the tables that it has."""
+        """Kills it; systemd would start another, to which slicemeshd connects with the tables it has."""
         self.relay.process.send_signal(signal.SIGKILL)
         self.relay.process.wait()
         self.relay = Relay(self.directory)

@@ -325,8 +325,8 @@ def test_slicemeshd_is_killed(own_lab):
 
 
 def test_relay_is_killed(own_lab):
-    """What was under way is lost. What comes while there is no relay waits for the next one, which begins to count
-    from nothing."""
+    """What was under way is lost. What comes while there is no relay waits for the next one, which begins to
+    count from nothing."""
     lab = own_lab()
     service = lab.service([Upstream(), Upstream()])
     a, b = service.upstreams

@@ -143,7 +143,7 @@ def test_interim_responses_pass(service, upstream, interim):
 @pytest.mark.parametrize("one", [b"HTTP/1.1 103 Early Hints\r\nLink: <" + b"x" * 400 + b">\r\n\r\n",
                                  b"HTTP/1.1 103 \r\n\r\n"])
 def test_many_interim_responses(services, policy, one):
-    """More than a buffer of them, to a client that reads late: they wait their turn as all bytes do, and also
+    """More than a buffer of them, to a client that reads late: they wait their turn as all bytes do, also
     where each one grows on its way."""
     service = services(policy=policy)
     client = service.connect()
