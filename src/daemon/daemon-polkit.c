@@ -153,7 +153,7 @@ static int polkit_query_conclude(PolkitQuery *q, sd_bus_error *error) {
                         "Only root may do this: polkit, which could allow others to, does not answer.");
         if (challenge)
                 return sd_bus_error_set(error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED,
-                                        "Interactive authorization is required.");
+                                        "Interactive authentication is required.");
         return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, "Polkit does not allow this.");
 }
 
