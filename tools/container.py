@@ -105,8 +105,10 @@ class Container:
     def enter(self, *argv):
         """The command line that runs `argv` in the container's namespaces. It is outside of all its cgroups
         there, so this is for clients such as systemctl, not for what is to be in a slice."""
-        # --root: in a chroot, the root of a mount namespace is not that of its processes.
-        return ['nsenter', '--target', str(self.leader), '--all', '--root', '--wd', '--', *argv]
+        # --root: in a chroot, the root of a mount namespace is not that of its processes. nsenter forks to
+        # enter the PID namespace: who kills it means the client.
+        return ['nsenter', '--target', str(self.leader), '--all', '--root', '--wd', '--',
+                'setpriv', '--pdeathsig', 'KILL', *argv]
 
 
 class Guard:
