@@ -85,8 +85,8 @@ static __always_inline enum verdict pass(struct bpf_sock_addr *ctx, const struct
 }
 
 /* An IPv4 socket cannot reach an IPv6 endpoint; the other way round a mapped address does. */
-static __noinline enum sm_reason pick(const struct sm_request *request, int only_ipv4, struct sm_choice *choice,
-                                      struct target *t) {
+static __noinline enum sm_reason pick(const struct sm_request *request, int only_ipv4,
+                                      struct sm_choice *choice, struct target *t) {
         __u32 unreachable[SM_PICK_EXCLUDED_MAX] = {};
         const struct sm_endpoint *endpoint;
         enum sm_reason reason;
@@ -146,8 +146,8 @@ static __always_inline enum sm_reason to_endpoint(struct sm_socket_context *sock
 
 /* What the caller asked for and who it is. Filled in where it stays, as the stack is short: 512 bytes
  * for all frames together. */
-static __always_inline struct sm_socket_context *remember(struct bpf_sock_addr *ctx, const struct sm_vip *vip,
-                                                          __u32 slice, const struct target *t) {
+static __always_inline struct sm_socket_context *
+remember(struct bpf_sock_addr *ctx, const struct sm_vip *vip, __u32 slice, const struct target *t) {
         struct sm_socket_context *socket;
 
         socket = bpf_sk_storage_get(&socket_contexts, ctx->sk, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);

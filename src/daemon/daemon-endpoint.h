@@ -5,6 +5,7 @@
 
 #include "../policy/policy.h"
 
+typedef struct Manager Manager;
 typedef struct Service Service;
 
 /* One address of one subset. An endpoint by name gives as many of these as it resolves to. */
@@ -17,7 +18,7 @@ typedef struct Endpoint {
         uint16_t port;
         unsigned weight;
         EndpointAdmin admin;
-        bool avoided; /* as last heard from the relay, or from sock_ops for a tcp service */
+        const char *told; /* state that the bus was told of last */
 } Endpoint;
 
 Endpoint *endpoint_free(Endpoint *e);
@@ -25,3 +26,7 @@ Endpoint *endpoint_free(Endpoint *e);
 /* "up", "avoided", "draining", "drained", "disabled": admin state and the live words together. */
 const char *endpoint_state(const Endpoint *e);
 int endpoint_address_string(const Endpoint *e, char **ret);
+
+/* Tells the bus of states that have changed, and goes on looking while some will change by themselves: an
+ * avoided endpoint is tried again after a while, a draining one is drained when nothing is in flight. */
+void endpoints_watch(Manager *m);

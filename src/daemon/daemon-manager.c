@@ -56,6 +56,7 @@ Manager *manager_free(Manager *m) {
         relay_link_free(m->relay);
         resolver_free(m->resolver);
         sd_event_source_disable_unref(m->bpf_events);
+        sd_event_source_disable_unref(m->watch);
         tables_free(m->tables);
         bpf_programs_free(m->bpf);
         if (m->bus)
@@ -159,22 +160,24 @@ void manager_endpoint_event(Manager *m, const struct sm_link_event *event) {
 
         if (!e || endpoint_address_string(e, &address) < 0)
                 return;
-        e->avoided = event->event == SM_EVENT_ENDPOINT_AVOIDED;
-        if (e->avoided)
+        if (event->event == SM_EVENT_ENDPOINT_AVOIDED)
                 log_notice("Endpoint %s of %s fails, avoiding it for a while: %s", address, s->name,
                            strerror(event->detail));
         else
                 log_info("Endpoint %s of %s is back.", address, s->name);
-        endpoint_bus_changed(e, "State");
+        endpoints_watch(m);
 }
 
 int manager_refresh_service(Manager *m, Service *s) {
         int r;
 
         r = service_commit(s);
+        if (r < 0)
+                return r;
+        endpoints_watch(m);
         if (m->relay)
                 relay_link_epoch_grew(m->relay);
-        return r;
+        return 0;
 }
 
 void manager_epoch_passed(Manager *m) {

@@ -16,6 +16,7 @@ typedef struct Tables Tables;           /* daemon-tables.h */
 typedef struct RelayLink RelayLink;     /* daemon-relay-link.h */
 typedef struct Resolver Resolver;       /* daemon-resolve.h */
 typedef struct PolkitQuery PolkitQuery; /* daemon-polkit.h */
+typedef struct Manager Manager;
 typedef struct Service Service;
 typedef struct Slice Slice;
 
@@ -33,7 +34,7 @@ typedef struct Problem {
 } Problem;
 
 /* The root object: owns every other one. */
-typedef struct Manager {
+struct Manager {
         sd_event *event;
         sd_bus *bus;                 /* closed by manager_bus_done() */
         PolkitQuery *authorizations; /* calls that wait for polkit */
@@ -55,13 +56,13 @@ typedef struct Manager {
         Tables *tables;
         RelayLink *relay;
         Resolver *resolver;
-        sd_event_source *bpf_events;
+        sd_event_source *bpf_events, *watch;
 
         char *cgroup_root;     /* where cgroup2 is mounted */
         char *state_directory; /* ROOT/var/lib/slicemesh */
         struct BpfSettings *settings; /* that programs and maps were made with */
         PolicyMesh started;           /* the numbers of `mesh` as they were at start-up */
-} Manager;
+};
 
 /* What manager_start() may come to beside a negative errno: it has been logged. */
 enum {

@@ -3,6 +3,8 @@
 #include <sched.h>
 #include <sys/stat.h>
 
+#include <systemd/sd-daemon.h>
+
 #include "../basic/array-util.h"
 #include "../basic/cleanup.h"
 #include "../basic/log.h"
@@ -204,12 +206,14 @@ static int apply_services(Manager *m) {
 }
 
 /* Whether the files have errors that may be why they do not define the service. */
-static bool service_is_broken(const Policy *p, const char *name, const PolicyService *model) {
+static bool service_is_broken(const Manager *m, const char *name, const PolicyService *model) {
+        const Policy *p = m->policy;
+
         for (size_t i = 0; i < p->n_errors; i++)
                 if (streq_null(p->errors[i].service, name))
                         return true;
         /* Which file the last good policy from before a restart came from is not known. */
-        if (!model || !model->origin.file || *model->origin.file == 0)
+        if (!model || startswith(model->origin.file, m->state_directory))
                 return p->broken_files && p->broken_files[0];
         return strv_contains(p->broken_files, model->origin.file);
 }
@@ -221,7 +225,7 @@ static int keep_stale(Manager *m, Service *s, const Policy *good) {
         struct in6_addr address;
         int r;
 
-        if (!service_is_broken(m->policy, s->name, model))
+        if (!service_is_broken(m, s->name, model))
                 return 0;
         if (!model) {
                 model = good ? policy_find_service(good, s->name) : NULL;
@@ -248,7 +252,7 @@ static void revive_stale(Manager *m, const Policy *good) {
                 const PolicyService *model = good->services[i];
 
                 if (hashmap_get(m->services, model->name) || policy_find_service(m->policy, model->name) ||
-                    !service_is_broken(m->policy, model->name, NULL))
+                    !service_is_broken(m, model->name, NULL))
                         continue;
                 r = find_address(m, model, &address);
                 if (r >= 0)
@@ -314,6 +318,9 @@ int manager_apply_with_good(Manager *m, const Policy *good) {
                 withdraw_gone(m, gone, n_gone);
         manager_remove_slices(m);
         drop_unused_policies(m);
+        endpoints_watch(m);
+        (void) sd_notifyf(false, "STATUS=%zu services, %zu slices.", hashmap_size(m->services),
+                          hashmap_size(m->slices));
         if (m->relay)
                 relay_link_epoch_grew(m->relay);
         return r;

@@ -192,10 +192,8 @@ static void refresh_endpoints(Service *s, const PolicyService *model) {
                         e->admin = p->admin;
                         if (weight)
                                 endpoint_bus_changed(e, "Weight");
-                        if (admin) {
+                        if (admin)
                                 endpoint_bus_changed(e, "Admin");
-                                endpoint_bus_changed(e, "State");
-                        }
                 }
 }
 

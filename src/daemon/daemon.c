@@ -149,8 +149,7 @@ static int run(void) {
         r = sd_event_set_watchdog(event, true);
         if (r < 0)
                 log_warning_errno(r, "Failed to set up the watchdog, ignoring: %m");
-        (void) sd_notifyf(false, "READY=1\nSTATUS=%zu services, %zu slices.", hashmap_size(m->services),
-                          hashmap_size(m->slices));
+        (void) sd_notify(false, "READY=1");
         r = sd_event_loop(event);
         if (r < 0)
                 (void) log_error_errno(r, "The event loop failed: %m");

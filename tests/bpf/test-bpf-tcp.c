@@ -69,8 +69,8 @@ static void commit(enum sm_balance balance, const uint32_t *slots, uint32_t n_sl
                 .endpoints = IDS, .n_endpoints = n_slots,
         };
         *(struct sm_route *) &cells[ROUTE] = (struct sm_route) { .state = 1, .split = { SPLIT, 1 } };
-        memcpy(&cells[SLOTS], slots, n_slots * sizeof(*slots));
-        memcpy(&cells[IDS], slots, n_slots * sizeof(*slots));
+        for (uint32_t i = 0; i < n_slots; i++)
+                ((uint32_t *) &cells[SLOTS])[i] = ((uint32_t *) &cells[IDS])[i] = slots[i];
         assert_int_equal(tables_commit(fixture.tables, fixture.service, &extent), 1);
 }
 
