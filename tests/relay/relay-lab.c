@@ -69,18 +69,21 @@ static void serve(Lab *l) {
 }
 
 /*
- * relay-lab --relay SOCKET --policy DIRECTORY [--workers N] [--max-connections N] [--drain-ms N]
+ * relay-lab --relay SOCKET --policy DIRECTORY [--workers N], and settings of the relay: [--max-connections N]
+ * [--drain-ms N] [--buffer-bytes N] [--head-bytes N]
  *
  * Ends at the end of its input. Commands are in relay-lab-verbs.c.
  */
 static int parse_argv(int argc, char **argv, Lab *l) {
-        enum { ARG_RELAY = 256, ARG_POLICY, ARG_WORKERS, ARG_MAX_CONNECTIONS, ARG_DRAIN };
+        enum { ARG_RELAY = 256, ARG_POLICY, ARG_WORKERS, ARG_MAX_CONNECTIONS, ARG_DRAIN, ARG_BUFFER, ARG_HEAD };
         static const struct option options[] = {
                 { "relay", required_argument, NULL, ARG_RELAY },
                 { "policy", required_argument, NULL, ARG_POLICY },
                 { "workers", required_argument, NULL, ARG_WORKERS },
                 { "max-connections", required_argument, NULL, ARG_MAX_CONNECTIONS },
                 { "drain-ms", required_argument, NULL, ARG_DRAIN },
+                { "buffer-bytes", required_argument, NULL, ARG_BUFFER },
+                { "head-bytes", required_argument, NULL, ARG_HEAD },
                 {}
         };
         int c;
@@ -100,6 +103,10 @@ static int parse_argv(int argc, char **argv, Lab *l) {
                         l->tables.max_connections = (uint32_t) n;
                 else if (c == ARG_DRAIN)
                         l->tables.drain_ms = (uint32_t) n;
+                else if (c == ARG_BUFFER)
+                        l->tables.buffer_bytes = (uint32_t) n;
+                else if (c == ARG_HEAD)
+                        l->tables.head_bytes = (uint32_t) n;
                 else
                         return -EINVAL;
         }
@@ -122,8 +129,7 @@ int main(int argc, char **argv) {
                 lab.fds[i] = -EBADF;
 
         if (parse_argv(argc, argv, &lab) < 0) {
-                fprintf(stderr, "Usage: relay-lab --relay SOCKET --policy DIRECTORY [--workers N] "
-                                "[--max-connections N] [--drain-ms N]\n");
+                fprintf(stderr, "Usage: relay-lab --relay SOCKET --policy DIRECTORY [OPTION...]\n");
                 return EXIT_FAILURE;
         }
         r = setup(&lab);

@@ -4,10 +4,11 @@
 import hashlib
 import os
 import random
+import threading
 
 import pytest
 
-from relay_wire import chunked, request, response
+from relay_wire import Upstream, chunked, request, response
 
 
 @pytest.fixture
@@ -324,9 +325,19 @@ def test_pipelined_requests_are_answered_in_order(service, upstream):
     assert service.settle()["requests"] == n
 
 
-def test_pipelined_mixture(service, upstream):
+def test_pipelined_mixture(service):
+    pipeline_mixture(service)
+
+
+def test_pipelined_mixture_through_the_smallest_buffers(own_lab):
+    """So that nearly every message is larger than what the relay holds of it."""
+    service = own_lab(buffer_bytes=4096, head_bytes=1024).service([Upstream()])
+    pipeline_mixture(service)
+    service.finish()
+
+
+def pipeline_mixture(service):
     """Methods, framings and sizes in one stream, sent in segments of any size while answers come back."""
-    import threading
     generator = random.Random(1)
     messages = []
     for i in range(60):
@@ -355,7 +366,7 @@ def test_pipelined_mixture(service, upstream):
 
     sender = threading.Thread(target=send)
     sender.start()
-    server = upstream.accept()
+    server = service.upstreams[0].accept()
     for method, target, body, _ in messages:
         seen = server.read_request()
         assert seen.head.start == f"{method} {target} HTTP/1.1"
