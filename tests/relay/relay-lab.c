@@ -69,18 +69,18 @@ static void serve(Lab *l) {
 }
 
 /*
- * relay-lab --relay SOCKET --policy DIRECTORY [--workers N], and settings of the relay: [--max-connections N]
- * [--drain-ms N] [--buffer-bytes N] [--head-bytes N]
+ * relay-lab --relay SOCKET --policy DIRECTORY [--workers N]
+ *         [--max-connections N] [--drain-ms N] [--buffer-bytes N] [--head-bytes N]
  *
  * Ends at the end of its input. Commands are in relay-lab-verbs.c.
  */
 static int parse_argv(int argc, char **argv, Lab *l) {
-        enum { ARG_RELAY = 256, ARG_POLICY, ARG_WORKERS, ARG_MAX_CONNECTIONS, ARG_DRAIN, ARG_BUFFER, ARG_HEAD };
+        enum { ARG_RELAY = 256, ARG_POLICY, ARG_WORKERS, ARG_CONNECTIONS, ARG_DRAIN, ARG_BUFFER, ARG_HEAD };
         static const struct option options[] = {
                 { "relay", required_argument, NULL, ARG_RELAY },
                 { "policy", required_argument, NULL, ARG_POLICY },
                 { "workers", required_argument, NULL, ARG_WORKERS },
-                { "max-connections", required_argument, NULL, ARG_MAX_CONNECTIONS },
+                { "max-connections", required_argument, NULL, ARG_CONNECTIONS },
                 { "drain-ms", required_argument, NULL, ARG_DRAIN },
                 { "buffer-bytes", required_argument, NULL, ARG_BUFFER },
                 { "head-bytes", required_argument, NULL, ARG_HEAD },
@@ -99,7 +99,7 @@ static int parse_argv(int argc, char **argv, Lab *l) {
                         l->mesh.directory = optarg;
                 else if (c == ARG_WORKERS && n > 0 && n <= SM_WORKERS_MAX)
                         l->link.workers = (unsigned) n;
-                else if (c == ARG_MAX_CONNECTIONS)
+                else if (c == ARG_CONNECTIONS)
                         l->tables.max_connections = (uint32_t) n;
                 else if (c == ARG_DRAIN)
                         l->tables.drain_ms = (uint32_t) n;
