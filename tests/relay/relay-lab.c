@@ -75,42 +75,38 @@ static void serve(Lab *l) {
  * Ends at the end of its input. Commands are in relay-lab-verbs.c.
  */
 static int parse_argv(int argc, char **argv, Lab *l) {
-        enum { ARG_RELAY = 256, ARG_POLICY, ARG_WORKERS, ARG_CONNECTIONS, ARG_DRAIN, ARG_BUFFER, ARG_HEAD };
+        enum { ARG_RELAY = 256, ARG_POLICY, ARG_NUMBERS };
+        uint32_t *const numbers[] = {
+                &l->link.workers,        &l->tables.max_connections, &l->tables.drain_ms,
+                &l->tables.buffer_bytes, &l->tables.head_bytes,
+        };
         static const struct option options[] = {
                 { "relay", required_argument, NULL, ARG_RELAY },
                 { "policy", required_argument, NULL, ARG_POLICY },
-                { "workers", required_argument, NULL, ARG_WORKERS },
-                { "max-connections", required_argument, NULL, ARG_CONNECTIONS },
-                { "drain-ms", required_argument, NULL, ARG_DRAIN },
-                { "buffer-bytes", required_argument, NULL, ARG_BUFFER },
-                { "head-bytes", required_argument, NULL, ARG_HEAD },
+                { "workers", required_argument, NULL, ARG_NUMBERS },
+                { "max-connections", required_argument, NULL, ARG_NUMBERS + 1 },
+                { "drain-ms", required_argument, NULL, ARG_NUMBERS + 2 },
+                { "buffer-bytes", required_argument, NULL, ARG_NUMBERS + 3 },
+                { "head-bytes", required_argument, NULL, ARG_NUMBERS + 4 },
                 {}
         };
         int c;
 
         while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-                uint64_t n = 0;
+                uint64_t n;
 
-                if (c > ARG_POLICY && (parse_unsigned(optarg, &n) < 0 || n > UINT32_MAX))
+                if (c == '?' || (c >= ARG_NUMBERS && (parse_unsigned(optarg, &n) < 0 || n > UINT32_MAX)))
                         return -EINVAL;
                 if (c == ARG_RELAY)
                         l->link.path = optarg;
                 else if (c == ARG_POLICY)
                         l->mesh.directory = optarg;
-                else if (c == ARG_WORKERS && n > 0 && n <= SM_WORKERS_MAX)
-                        l->link.workers = (unsigned) n;
-                else if (c == ARG_CONNECTIONS)
-                        l->tables.max_connections = (uint32_t) n;
-                else if (c == ARG_DRAIN)
-                        l->tables.drain_ms = (uint32_t) n;
-                else if (c == ARG_BUFFER)
-                        l->tables.buffer_bytes = (uint32_t) n;
-                else if (c == ARG_HEAD)
-                        l->tables.head_bytes = (uint32_t) n;
                 else
-                        return -EINVAL;
+                        *numbers[c - ARG_NUMBERS] = (uint32_t) n;
         }
-        return l->link.path && l->mesh.directory && optind == argc ? 0 : -EINVAL;
+        if (!l->link.path || !l->mesh.directory || optind < argc)
+                return -EINVAL;
+        return l->link.workers > 0 && l->link.workers <= SM_WORKERS_MAX ? 0 : -ERANGE;
 }
 
 int main(int argc, char **argv) {

@@ -66,7 +66,7 @@ int lab_mesh_commit(LabMesh *m, const char *service);
 typedef struct LabLink {
         const char *path; /* of the relay's socket */
         int fd;
-        unsigned workers;
+        uint32_t workers;
         int listeners[SM_WORKERS_MAX][2]; /* IPv4, IPv6 */
         uint16_t ports[2];
         uint32_t relay_pid;
