@@ -22,6 +22,7 @@ static Progress begin_forwarding(Exchange *x, Upstream *u) {
         struct sm_endpoint_state *s = sm_endpoint_state_at(&x->tables->tables, u->endpoint);
         int r;
 
+        exchange_release_choice(x);
         u->exchange = x;
         u->written_before = u->written;
         count(&s->requests, 1);
@@ -54,10 +55,10 @@ static Progress connect_failed(Exchange *x, int error) {
 }
 
 static Progress connect_endpoint(Exchange *x, uint32_t endpoint) {
-        Worker *w = x->worker;
+        nsec_t deadline = x->worker->now + x->connect_timeout_ms * NSEC_PER_MSEC;
         int r;
 
-        r = upstream_connect(w, endpoint, w->now + x->connect_timeout_ms * NSEC_PER_MSEC, x, &x->upstream);
+        r = upstream_connect(x, endpoint, deadline, &x->upstream);
         if (r < 0)
                 return connect_failed(x, r);
         x->state = EXCHANGE_CONNECTING;
@@ -70,6 +71,11 @@ Progress attempt_begin(Exchange *x) {
         struct sm_request q;
         enum sm_reason reason;
 
+        if (list_is_empty(&x->reader_link)) {
+                reason = request_choose(x); /* a pooled connection closed on us: begin anew */
+                if (reason != SM_REASON_NONE)
+                        return reply_begin(x, reason);
+        }
         exchange_fill_request(x, &q);
         reason = sm_choose_endpoint(t, &x->choice, &q, x->worker->now, x->tried, x->n_tried);
         if (reason == SM_REASON_NO_ENDPOINT && x->connect_error < 0)
@@ -85,7 +91,8 @@ Progress attempt_begin(Exchange *x) {
         if (x->attempts_left > 0)
                 x->attempts_left--;
         take_endpoint(x, x->choice.endpoint);
-        x->upstream = pool_take(&x->worker->pool, x->choice.endpoint, e->generation);
+        if (x->tables == x->worker->tables) /* the pool knows endpoints by the ids of these */
+                x->upstream = pool_take(&x->worker->pool, x->choice.endpoint, e->generation);
         if (x->upstream) {
                 x->upstream->reused = true;
                 return begin_forwarding(x, x->upstream);

@@ -13,6 +13,20 @@
 #define LINGER_TIME (2 * NSEC_PER_SEC)
 #define IDLE_TIME_DEFAULT (60 * NSEC_PER_SEC) /* of a service that is not in force */
 
+static void downstream_free(Downstream *d) {
+        Worker *w = d->worker;
+
+        if (d->exchange)
+                exchange_free(d->exchange);
+        timer_clear(&d->timer);
+        list_remove(&d->link);
+        list_remove(&d->ready_link);
+        socket_close(&d->socket);
+        buffer_release(&w->buffers, d->in);
+        atomic_fetch_sub_explicit(&w->shared->connections, 1, memory_order_relaxed);
+        slab_free(&w->downstream_slab, d);
+}
+
 static void on_downstream(Socket *s) {
         downstream_run(CONTAINER_OF(s, Downstream, socket));
 }
@@ -61,7 +75,7 @@ int downstream_new(Worker *w, int fd, const __u8 source[static 16], const struct
         };
         memcpy(d->source, source, sizeof(d->source));
         memcpy(d->destination, caller->socket.address, sizeof(d->destination));
-        policy = worker_policy(w, d->service, &(__u32){ 0 });
+        policy = shared_tables_policy(w->tables, d->service, &(__u32){ 0 });
         d->idle_time = policy ? policy->idle_timeout_ms * NSEC_PER_MSEC : IDLE_TIME_DEFAULT;
         socket_init(&d->socket, fd, on_downstream);
         d->socket.readable = d->socket.writable = true; /* the request is there already, as a rule */
@@ -79,18 +93,9 @@ int downstream_new(Worker *w, int fd, const __u8 source[static 16], const struct
         return 0;
 }
 
-void downstream_free(Downstream *d) {
-        Worker *w = d->worker;
-
-        if (d->exchange)
-                exchange_free(d->exchange);
-        timer_clear(&d->timer);
-        list_remove(&d->link);
-        list_remove(&d->ready_link);
-        socket_close(&d->socket);
-        buffer_release(&w->buffers, d->in);
-        atomic_fetch_sub_explicit(&w->shared->connections, 1, memory_order_relaxed);
-        slab_free(&w->downstream_slab, d);
+void downstream_abort(Downstream *d) {
+        socket_abort(&d->socket);
+        downstream_free(d);
 }
 
 /* Whether a request begins. */
@@ -176,8 +181,7 @@ static void finish(Downstream *d, Progress p) {
                 break;
 
         default:
-                socket_abort(&d->socket);
-                downstream_free(d);
+                downstream_abort(d);
         }
 }
 

@@ -40,8 +40,8 @@ int downstream_new(Worker *w, int fd, const __u8 source[static 16], const struct
 /* Goes on as far as it can; may free the downstream. */
 void downstream_run(Downstream *d);
 
-/* Closes it and ends its exchange. */
-void downstream_free(Downstream *d);
+/* Closes it and ends its exchange, of which the caller cannot take what it got for complete. */
+void downstream_abort(Downstream *d);
 
 /* Keep-alive connections without a request are closed, the others after it. */
 void downstream_stop(Downstream *d);

@@ -43,8 +43,7 @@ void exchange_fill_request(const Exchange *x, struct sm_request *ret) {
         };
 }
 
-void exchange_release_request(Exchange *x) {
-        x->request_kept = false;
+void exchange_release_choice(Exchange *x) {
         list_remove(&x->reader_link);
         memset(&x->choice, 0, sizeof(x->choice));
 }
@@ -70,7 +69,7 @@ void exchange_free(Exchange *x) {
                 count(&c->request_bytes, x->request.body.data);
                 count(&c->response_bytes, x->response.body.data);
         }
-        exchange_release_request(x);
+        exchange_release_choice(x);
         exchange_release_endpoint(x);
         upstream_free(x->upstream); /* one that can be used again was taken out before */
         flow_done(&x->request, &w->buffers);
@@ -157,10 +156,6 @@ static bool waits_for_request(const Exchange *x) {
         return !flow_is_pending(&x->request) && !flow_is_pending(&x->response);
 }
 
-static bool waits_for_reader(const Exchange *x) {
-        return x->state == EXCHANGE_TUNNELLING || flow_is_pending(&x->response);
-}
-
 static nsec_t next_deadline(const Exchange *x) {
         nsec_t next = x->deadline > 0 && x->state != EXCHANGE_TUNNELLING ? x->deadline : UINT64_MAX;
 
@@ -183,9 +178,9 @@ static Progress expire(Exchange *x, nsec_t now) {
                 return EXCHANGE_WAITS;
         if (waits_for_request(x))
                 return reply_begin(x, SM_REASON_REQUEST_TIMEOUT);
-        if (waits_for_reader(x)) {
+        if (x->state == EXCHANGE_TUNNELLING || flow_is_pending(&x->response)) {
                 count_reason(&x->tables->tables, x->service, SM_REASON_IDLE_CLOSED);
-                return EXCHANGE_IS_BROKEN;
+                return x->state == EXCHANGE_TUNNELLING ? EXCHANGE_IS_LAST : EXCHANGE_IS_BROKEN;
         }
         x->moved = now; /* the endpoint may take its time: only the route limits that */
         return EXCHANGE_WAITS;

@@ -53,7 +53,7 @@ typedef struct Exchange {
         uint32_t connect_timeout_ms, pool_idle_ms;
         uint32_t attempts_left;
 
-        /* Places inside of the policy, valid while in worker->readers. */
+        /* Places inside of the policy, valid while in worker->readers: until there is a connection. */
         List reader_link;
         uint64_t epoch;
         struct sm_choice choice;
@@ -97,8 +97,8 @@ Progress exchange_expired(Exchange *x, nsec_t now);
 /* What the engine is asked with, with a fresh random number. */
 void exchange_fill_request(const Exchange *x, struct sm_request *ret);
 
-/* From now on the request cannot be sent once more: neither its bytes nor the policy's are kept for that. */
-void exchange_release_request(Exchange *x);
+/* Gives up the places inside of the policy. */
+void exchange_release_choice(Exchange *x);
 
 /* Ends its count in flight. */
 void exchange_release_endpoint(Exchange *x);
@@ -115,6 +115,9 @@ Progress attempt_again(Exchange *x);
 /* relay-request.c, relay-response.c: EXCHANGE_FORWARDING. */
 Progress request_begin(Exchange *x);
 int request_write_head(Exchange *x);
+
+/* Matches the route and picks the subset, into x->choice; a reader of the policy from then on. */
+enum sm_reason request_choose(Exchange *x);
 Progress request_run(Exchange *x);
 Progress response_run(Exchange *x);
 

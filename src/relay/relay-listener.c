@@ -71,15 +71,19 @@ static void listener_accept(Listener *l) {
                 fd = accept4(l->socket.fd, (struct sockaddr *) &peer, &(socklen_t){ sizeof(peer) },
                              SOCK_CLOEXEC | SOCK_NONBLOCK);
                 if (fd < 0 && is_shortage(errno)) {
-                        log_warning("Cannot accept connections for now: %s.", strerrorname_np(errno));
+                        if (!l->starved)
+                                (void) log_warning_errno(-errno, "Cannot accept connections for now: %m.");
+                        l->starved = true;
                         pool_shrink(&w->pool, UPSTREAMS_TO_SPARE);
                         timer_set(&w->timers, &l->retry, w->now + RETRY_INTERVAL);
                         return;
                 }
                 if (fd < 0 && errno == EAGAIN)
                         return;
-                if (fd >= 0) /* else the connection was gone before we came */
-                        admit(w, fd, &peer);
+                if (fd < 0)
+                        continue; /* it was gone before we came */
+                l->starved = false;
+                admit(w, fd, &peer);
         }
         timer_set(&w->timers, &l->retry, w->now); /* there may be more: the edge is used up */
 }

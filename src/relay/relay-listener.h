@@ -14,7 +14,8 @@ typedef struct Listener {
         Socket socket;
         Worker *worker;
         List link;
-        Timer retry; /* when descriptors had run out */
+        Timer retry;
+        bool starved; /* descriptors have run out, as was logged */
         uint64_t inode;
 } Listener;
 

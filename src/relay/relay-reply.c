@@ -80,7 +80,8 @@ static void finish_request(Exchange *x) {
         if (!x->close && (flow_advance(f, d->in, &x->worker->buffers) < 0 || !f->body.done))
                 x->close = true;
         f->forwarded = f->checked;
-        exchange_release_request(x);
+        exchange_release_choice(x);
+        x->request_kept = false;
         flow_trim(f, &d->in, &x->worker->buffers);
 }
 

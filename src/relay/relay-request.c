@@ -22,38 +22,47 @@ static void count_request(Exchange *x) {
         count(&c->active, 1);
 }
 
-/* Matches the route, and copies what is needed beyond the life of the policy's extent. */
-static enum sm_reason choose(Exchange *x) {
-        const struct sm_tables *t = &x->tables->tables;
-        Downstream *d = x->downstream;
-        Worker *w = x->worker;
-        const struct sm_policy *policy;
-        struct sm_request q;
-        struct sm_route_state *route_state;
-        enum sm_reason reason;
-        __u32 base;
-
-        policy = worker_policy(w, x->service, &base);
-        if (!policy)
-                return SM_REASON_NO_SERVICE;
-        d->idle_time = policy->idle_timeout_ms * NSEC_PER_MSEC;
+static void read_policy(Exchange *x, const struct sm_policy *policy) {
+        x->downstream->idle_time = policy->idle_timeout_ms * NSEC_PER_MSEC;
         x->policy_flags = policy->flags;
         x->connect_timeout_ms = policy->connect_timeout_ms;
         x->pool_idle_ms = policy->pool_idle_ms;
-        x->attempts_left = policy->attempts;
-        x->epoch = w->epoch;
-        list_append(&w->readers, &x->reader_link);
+}
+
+enum sm_reason request_choose(Exchange *x) {
+        const struct sm_tables *t = &x->tables->tables;
+        const struct sm_policy *policy;
+        struct sm_request q;
+        enum sm_reason reason;
+        __u32 base;
+
+        policy = shared_tables_policy(x->tables, x->service, &base);
+        if (!policy)
+                return SM_REASON_NO_SERVICE;
+        read_policy(x, policy);
+        x->epoch = x->worker->epoch;
+        list_append(&x->worker->readers, &x->reader_link);
 
         exchange_fill_request(x, &q);
         reason = sm_choose_route(t, base, &q, &x->choice);
         if (reason != SM_REASON_NONE)
                 return reason;
+        return sm_choose_subset(t, &x->choice);
+}
+
+/* What was chosen counts once, however often it is tried. */
+static void note_choice(Exchange *x) {
+        const struct sm_tables *t = &x->tables->tables;
+        struct sm_subset_state *subset = sm_subset_state_at(t, x->choice.subset->state);
+        struct sm_route_state *route = sm_route_state_at(t, x->choice.route->state);
+
+        if (route)
+                count(&route->requests, 1);
+        if (subset)
+                count(&subset->requests, 1);
         if (x->choice.route->timeout_ms > 0)
                 x->deadline = x->started + x->choice.route->timeout_ms * NSEC_PER_MSEC;
-        route_state = sm_route_state_at(t, x->choice.route->state);
-        if (route_state)
-                count(&route_state->requests, 1);
-        return sm_choose_subset(t, &x->choice);
+        x->attempts_left = x->choice.policy->attempts;
 }
 
 /* RFC 9113 has withdrawn the upgrade to HTTP/2 in clear text, and requests in such a tunnel would pass by
@@ -87,7 +96,6 @@ static enum sm_reason check(Exchange *x) {
 
 Progress request_begin(Exchange *x) {
         Downstream *d = x->downstream;
-        struct sm_subset_state *subset_state;
         enum sm_reason reason;
 
         body_start(&x->request.body, sm_request_framing(&x->head), x->head.content_length);
@@ -99,12 +107,10 @@ Progress request_begin(Exchange *x) {
         count_request(x);
         reason = check(x);
         if (reason == SM_REASON_NONE)
-                reason = choose(x);
+                reason = request_choose(x);
         if (reason != SM_REASON_NONE)
                 return reply_begin(x, reason);
-        subset_state = sm_subset_state_at(&x->tables->tables, x->choice.subset->state);
-        if (subset_state)
-                count(&subset_state->requests, 1);
+        note_choice(x);
         return attempt_begin(x);
 }
 
@@ -138,7 +144,7 @@ static ssize_t read_body(Exchange *x) {
         Buffer **in = &d->in;
 
         if (*in && buffer_room(*in) == 0)
-                exchange_release_request(x);
+                x->request_kept = false;
         if (!x->request_kept)
                 flow_trim(&x->request, in, &x->worker->buffers);
         if (!*in) {

@@ -64,7 +64,7 @@ static ssize_t read_upstream(Exchange *x) {
                 x->moved = x->worker->now;
                 if (!x->response_begun) {
                         x->response_begun = true;
-                        exchange_release_request(x);
+                        x->request_kept = false;
                         flow_trim(&x->request, &x->downstream->in, &x->worker->buffers);
                         start_head(x);
                 }

@@ -113,6 +113,13 @@ int shared_tables_new(const struct sm_link_tables *message, int fds[static _SM_T
         return 0;
 }
 
+const struct sm_policy *shared_tables_policy(const SharedTables *t, __u32 service, __u32 *ret_base) {
+        const struct sm_service *s = sm_service_at(&t->tables, service);
+
+        *ret_base = s ? __atomic_load_n(&s->root, __ATOMIC_ACQUIRE) : 0;
+        return *ret_base > 0 ? (const struct sm_policy *) sm_cell_at(&t->tables, *ret_base) : NULL;
+}
+
 SharedTables *shared_tables_ref(SharedTables *t) {
         atomic_fetch_add_explicit(&t->users, 1, memory_order_relaxed);
         return t;

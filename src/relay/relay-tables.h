@@ -26,5 +26,9 @@ typedef struct SharedTables {
 int shared_tables_new(const struct sm_link_tables *message, int fds[static _SM_TABLE_MAX],
                       SharedTables **ret);
 
+/* The service's policy in force; NULL if it has none. *ret_base is its cell, 0 for none. Valid until the
+ * worker has answered the next ping, or as long as an exchange is among its readers. */
+const struct sm_policy *shared_tables_policy(const SharedTables *t, __u32 service, __u32 *ret_base);
+
 SharedTables *shared_tables_ref(SharedTables *t);
 SharedTables *shared_tables_unref(SharedTables *t); /* accepts and returns NULL */

@@ -47,23 +47,29 @@ static void count_connection(const Upstream *u, int by) {
         atomic_fetch_add_explicit(&u->worker->shared->upstreams, (unsigned) by, memory_order_relaxed);
 }
 
-static Upstream *upstream_new(Worker *w, uint32_t endpoint, uint32_t generation, int fd) {
-        Upstream *u = slab_alloc(&w->upstream_slab);
+static Upstream *upstream_new(Exchange *x, uint32_t endpoint, uint32_t generation, int fd) {
+        Upstream *u = slab_alloc(&x->worker->upstream_slab);
 
         if (!u)
                 return NULL;
-        *u = (Upstream){ .worker = w, .endpoint = endpoint, .generation = generation };
+        *u = (Upstream){
+                .worker = x->worker,
+                .exchange = x,
+                .endpoint = endpoint,
+                .generation = generation,
+        };
         socket_init(&u->socket, fd, on_upstream);
         timer_init(&u->timer, on_upstream_timer);
         list_init(&u->pool_link);
         list_init(&u->age_link);
-        u->tables = shared_tables_ref(w->tables);
+        u->tables = shared_tables_ref(x->tables);
         count_connection(u, 1);
         return u;
 }
 
-int upstream_connect(Worker *w, uint32_t endpoint, nsec_t deadline, Exchange *x, Upstream **ret) {
-        const struct sm_endpoint *e = sm_endpoint_at(worker_tables(w), endpoint);
+int upstream_connect(Exchange *x, uint32_t endpoint, nsec_t deadline, Upstream **ret) {
+        const struct sm_endpoint *e = sm_endpoint_at(&x->tables->tables, endpoint);
+        Worker *w = x->worker;
         struct sockaddr_storage address;
         _cleanup_close_ int fd = -EBADF;
         socklen_t size;
@@ -81,7 +87,7 @@ int upstream_connect(Worker *w, uint32_t endpoint, nsec_t deadline, Exchange *x,
         if (connect(fd, (struct sockaddr *) &address, size) < 0 && errno != EINPROGRESS)
                 return -errno;
 
-        u = upstream_new(w, endpoint, e->generation, fd);
+        u = upstream_new(x, endpoint, e->generation, fd);
         if (!u)
                 return -ENOMEM;
         TAKE_FD(fd);
@@ -90,7 +96,6 @@ int upstream_connect(Worker *w, uint32_t endpoint, nsec_t deadline, Exchange *x,
                 upstream_free(u);
                 return r;
         }
-        u->exchange = x;
         timer_set(&w->timers, &u->timer, deadline);
         *ret = u;
         return 0;

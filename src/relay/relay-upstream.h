@@ -29,7 +29,7 @@ typedef struct Upstream {
 
 /* Begins to connect for an exchange; `timer` runs out with it. Errors of connect(2) as they are; what is
  * known only later, upstream_finish_connect() tells. */
-int upstream_connect(Worker *w, uint32_t endpoint, nsec_t deadline, Exchange *x, Upstream **ret);
+int upstream_connect(Exchange *x, uint32_t endpoint, nsec_t deadline, Upstream **ret);
 
 /* 1: connected, 0: not yet, or why it failed. */
 int upstream_finish_connect(Upstream *u);

@@ -120,7 +120,7 @@ static void on_housekeeping(Timer *t, nsec_t now) {
 
         if (w->stop_deadline > 0 && now >= w->stop_deadline)
                 while (!list_is_empty(&w->downstreams))
-                        downstream_free(LIST_FIRST(&w->downstreams, Downstream, link));
+                        downstream_abort(LIST_FIRST(&w->downstreams, Downstream, link));
         else if (w->stop_deadline > 0)
                 next = MIN(next, w->stop_deadline);
         timer_set(&w->timers, &w->housekeeping, next);
@@ -185,19 +185,6 @@ uint32_t worker_random(Worker *w) {
         w->random ^= w->random >> 17;
         w->random ^= w->random << 5;
         return w->random;
-}
-
-const struct sm_policy *worker_policy(const Worker *w, uint32_t service, __u32 *ret_base) {
-        const struct sm_service *s = sm_service_at(worker_tables(w), service);
-        const struct sm_cell *cell;
-        __u32 base;
-
-        base = s ? __atomic_load_n(&s->root, __ATOMIC_ACQUIRE) : 0;
-        cell = base > 0 ? sm_cell_at(worker_tables(w), base) : NULL;
-        if (!cell)
-                return NULL;
-        *ret_base = base;
-        return (const struct sm_policy *) cell;
 }
 
 static Worker *worker_free(Worker *w) {

@@ -65,9 +65,6 @@ void worker_make_ready(Worker *w, List *ready_link);
 
 uint32_t worker_random(Worker *w);
 
-/* The service's policy in force and its cell; NULL if it has none. To be asked anew for each request. */
-const struct sm_policy *worker_policy(const Worker *w, uint32_t service, __u32 *ret_base);
-
 static inline const struct sm_tables *worker_tables(const Worker *w) {
         return &w->tables->tables;
 }

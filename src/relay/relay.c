@@ -119,8 +119,11 @@ static int enter_sandbox(void) {
         return 0;
 }
 
-static int block_signals(void) {
+static int setup_signals(void) {
         sigset_t set;
+
+        if (signal(SIGPIPE, SIG_IGN) == SIG_ERR) /* the journal may be restarted */
+                return -errno;
 
         sigemptyset(&set);
         sigaddset(&set, SIGTERM);
@@ -140,14 +143,16 @@ static int run(void) {
         r = enter_sandbox();
         if (r < 0)
                 return r;
-        r = block_signals();
+        r = setup_signals();
         if (r < 0)
-                return log_error_errno(r, "Cannot block signals: %m.");
+                return log_error_errno(r, "Cannot set up signals: %m.");
         r = manager_new(listening, &m);
         if (r < 0)
                 return log_error_errno(r, "Cannot set up: %m.");
         (void) sd_notify(false, "READY=1\nSTATUS=Waiting for slicemeshd.");
         r = manager_run(m);
+        if (r < 0)
+                TAKE_PTR(m); /* its workers have not been told to stop: the end of the process stops them */
         return r < 0 ? log_error_errno(r, "The event loop failed: %m.") : 0;
 }
 
