@@ -317,6 +317,7 @@ int manager_apply_with_good(Manager *m, const Policy *good) {
         if (r >= 0)
                 withdraw_gone(m, gone, n_gone);
         manager_remove_slices(m);
+        manager_forget_names(m);
         drop_unused_policies(m);
         endpoints_watch(m);
         (void) sd_notifyf(false, "STATUS=%zu services, %zu slices.", hashmap_size(m->services),

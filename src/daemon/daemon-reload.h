@@ -22,4 +22,9 @@ int manager_apply_with_good(Manager *m, const Policy *good);
 int manager_add_slices(Manager *m);
 void manager_remove_slices(Manager *m);
 
+/* The resolver's handler, and what it said of names that no service uses any more. */
+void manager_names_changed(const char *host, const struct in6_addr *addresses, size_t n, const char *error,
+                           void *userdata);
+void manager_forget_names(Manager *m);
+
 unsigned manager_n_workers(const PolicyMesh *mesh);

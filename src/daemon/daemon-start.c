@@ -116,29 +116,10 @@ static int connect_bus(Manager *m) {
         return r < 0 ? log_error_errno(r, "Failed to set up the bus objects: %m") : 0;
 }
 
-static void names_changed(const char *host, const struct in6_addr *addresses, size_t n, const char *error,
-                          void *userdata) {
-        Manager *m = userdata;
-        size_t position = 0;
-        Service *s;
-        int r;
-
-        if (error)
-                log_warning("Failed to resolve %s, keeping %zu address%s: %s", host, n, n == 1 ? "" : "es",
-                            error);
-        while ((s = hashmap_next(m->services, &position))) {
-                if (!s->model || !service_uses_name(s, host))
-                        continue;
-                r = manager_refresh_service(m, s);
-                if (r < 0)
-                        log_warning_errno(r, "Failed to use the addresses of %s, ignoring: %m", host);
-        }
-}
-
 static int open_resolver(Manager *m) {
         int r;
 
-        r = resolver_new(m->event, names_changed, m, &m->resolver);
+        r = resolver_new(m->event, manager_names_changed, m, &m->resolver);
         return r < 0 ? log_error_errno(r, "Failed to set up the resolver: %m") : 0;
 }
 
