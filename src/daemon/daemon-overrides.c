@@ -438,8 +438,8 @@ static int override_forget_in(const Policy *p, size_t first) {
         r = override_file_save(&f);
         if (r < 0)
                 return r;
-        log_notice("Forgot %zu changes in %s: the policy does not list any more what they are about.",
-                   n_before - f.n_settings, file);
+        log_notice("The policy does not list any more what some changes made over the bus are about; "
+                   "they are taken out of %s.", file);
         return 1;
 }
 
