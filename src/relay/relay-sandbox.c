@@ -58,6 +58,7 @@ static const struct {
         { SCMP_SYS(clone), { 0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD } }, /* no processes */
         { SCMP_SYS(mmap), { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } },
         { SCMP_SYS(mprotect), { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } },
+        { SCMP_SYS(prlimit64), { 2, SCMP_CMP_EQ, 0, 0 } }, /* to ask, not to set */
         { SCMP_SYS(prctl), { 0, SCMP_CMP_EQ, PR_GET_NO_NEW_PRIVS, 0 } },
         { SCMP_SYS(prctl), { 0, SCMP_CMP_EQ, PR_GET_SECCOMP, 0 } },
         { SCMP_SYS(prctl), { 0, SCMP_CMP_EQ, PR_SET_VMA, 0 } }, /* malloc names its arenas, in later versions */
@@ -115,26 +116,22 @@ static int drop_capabilities(void) {
         return RET_NERRNO(syscall(SYS_capset, &header, none));
 }
 
-static int limit_resources(void) {
+/* What the unit says of these is not for us to change there, and good enough: errors are ignored. */
+static void limit_resources(void) {
         struct rlimit files, none = { 0, 0 };
 
-        if (getrlimit(RLIMIT_NOFILE, &files) < 0)
-                return -errno;
-        files.rlim_cur = files.rlim_max; /* epoll knows no FD_SETSIZE */
-        if (setrlimit(RLIMIT_NOFILE, &files) < 0)
-                return -errno;
-        /* A core dump would hold what callers and services told each other. */
-        if (setrlimit(RLIMIT_CORE, &none) < 0 || setrlimit(RLIMIT_MEMLOCK, &none) < 0)
-                return -errno;
-        return 0;
+        if (getrlimit(RLIMIT_NOFILE, &files) >= 0) {
+                files.rlim_cur = files.rlim_max; /* epoll knows no FD_SETSIZE */
+                (void) setrlimit(RLIMIT_NOFILE, &files);
+        }
+        (void) setrlimit(RLIMIT_CORE, &none); /* it would hold what callers and services told each other */
+        (void) setrlimit(RLIMIT_MEMLOCK, &none);
 }
 
 int sandbox_enter(void) {
         int r;
 
-        r = limit_resources();
-        if (r < 0)
-                return r;
+        limit_resources();
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
                 return -errno;
         r = drop_capabilities();

@@ -113,9 +113,32 @@ static void check_descriptors(uint32_t max_connections) {
                             (uintmax_t) files.rlim_cur, max_connections, (uintmax_t) needed);
 }
 
+static bool is_kernels(const SharedTables *t, uint32_t service) {
+        const struct sm_policy *policy = shared_tables_policy(t, service, &(__u32){ 0 });
+
+        return policy && policy->protocol == SM_PROTOCOL_TCP;
+}
+
+/* A relay that was killed could not count down what it had under way. Connections of tcp services go on. */
+static void forget_predecessor(const SharedTables *t) {
+        for (uint32_t i = 1; i < t->tables.n_services; i++)
+                if (!is_kernels(t, i))
+                        __atomic_store_n(&t->tables.service_counters[i].active, 0, __ATOMIC_RELAXED);
+        for (uint32_t i = 1; i < t->tables.n_endpoints; i++) {
+                struct sm_endpoint_state *s = &t->tables.endpoint_states[i];
+
+                if (is_kernels(t, t->tables.endpoints[i].service))
+                        continue;
+                __atomic_store_n(&s->in_flight, 0, __ATOMIC_RELAXED);
+                __atomic_store_n(&s->connections, 0, __ATOMIC_RELAXED);
+        }
+}
+
 static int replace_tables(Manager *m) {
         int r;
 
+        if (!m->tables)
+                forget_predecessor(m->next_tables);
         shared_tables_unref(m->tables);
         m->tables = TAKE_PTR(m->next_tables);
         for (unsigned i = 0; i < SM_WORKERS_MAX; i++) {
