@@ -161,6 +161,7 @@ class Guard:
             (self.root / path).symlink_to('/dev/null')
         (self.root / 'var/log/journal').mkdir(parents=True, exist_ok=True)
         (self.root / 'etc/fstab').write_text('')
+        (self.root / 'etc/hostname').write_text('sandbox\n')
         # Not "uninitialized": a first boot would apply presets and enable everything again.
         (self.root / 'etc/machine-id').write_text(os.urandom(16).hex() + '\n')
 

@@ -8,6 +8,8 @@ import os
 import pathlib
 import re
 import shlex
+import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -97,19 +99,13 @@ class Mesh(MeshHost):
     def remove_policy(self, name):
         self.path(f'/etc/slicemesh/{name}').unlink()
 
-    def listening(self, port):
-        suffix = f':{port:04X}'
-        for table in ('tcp', 'tcp6'):
-            for line in pathlib.Path(f'/proc/{self.leader}/net/{table}').read_text().splitlines()[1:]:
-                fields = line.split()
-                if fields[1].endswith(suffix) and fields[3] == '0A':
-                    return True
-        return False
-
-    def listening_at(self, address, port):
-        packed = ''.join(f'{int(b):02X}' for b in reversed(address.split('.')))
-        table = pathlib.Path(f'/proc/{self.leader}/net/tcp').read_text()
-        return re.search(rf'{packed}:{port:04X} 00000000:0000 0A', table)
+    def listening(self, address, port):
+        six = ':' in address
+        packed = socket.inet_pton(socket.AF_INET6 if six else socket.AF_INET, address)
+        words = struct.unpack(f'={len(packed) // 4}I', packed)  # as /proc/net prints them
+        local = ''.join(f'{word:08X}' for word in words) + f':{port:04X}'
+        table = pathlib.Path(f'/proc/{self.leader}/net/tcp{"6" if six else ""}').read_text()
+        return any(line.split()[1] == local and line.split()[3] == '0A' for line in table.splitlines()[1:])
 
     def systemctl(self, *arguments):
         return self.output('systemctl', *arguments)
@@ -142,14 +138,14 @@ class Mesh(MeshHost):
 
     def start_server(self, name, address, port, slice_, *argv):
         self.start(f'server-{name}', *argv, name, address, port, self.docroot, slice_=slice_)
-        wait_until(lambda: self.listening_at(address, port), f'server {name}')
+        wait_until(lambda: self.listening(address, port), f'server {name}')
 
     def start_nginx(self, name, address, port=8080, slice_='server.slice'):
         template = (HERE / 'servers/nginx.conf').read_text()
         values = {'name': name, 'listen': f'{address}:{port}', 'docroot': str(self.docroot)}
         self.path(f'/run/nginx-{name}.conf').write_text(re.sub(r'@(\w+)@', lambda m: values[m[1]], template))
         self.start(f'server-{name}', 'nginx', '-c', f'/run/nginx-{name}.conf', slice_=slice_)
-        wait_until(lambda: self.listening_at(address, port), f'server {name}')
+        wait_until(lambda: self.listening(address, port), f'server {name}')
 
     def kill_server(self, name):
         self.systemctl('kill', '--signal=KILL', f'server-{name}.service')

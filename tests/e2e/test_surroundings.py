@@ -107,7 +107,7 @@ def test_with_the_port_taken():
     """tcp services need no relay, so the mesh runs; that http services do not is for everyone to see."""
     with host() as h:
         h.start('thief', PYTHON, '-m', 'http.server', '--bind', '127.0.0.1', '7471')
-        wait_until(lambda: h.listening(7471), 'the port to be taken')
+        wait_until(lambda: h.listening('127.0.0.1', 7471), 'the port to be taken')
         assert start(h) == 0
         h.manage('shop.slice')
         assert any('7471' in sentence for sentence in h.problems().values())

@@ -7,7 +7,7 @@ import java.net.URL;
 class Ask {
         public static void main(String[] arguments) throws IOException {
                 for (int number = 0; number < 600; number++)
-                        try (var answer = new URL("http://127.71.0.10/x?" + number).openStream()) {
+                        try (var answer = new URL("http://127.71.0.10/echo?" + number).openStream()) {
                                 System.out.print(new String(answer.readAllBytes()));
                         }
         }

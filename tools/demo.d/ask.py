@@ -4,5 +4,5 @@ import http.client
 
 connection = http.client.HTTPConnection('127.71.0.10')
 for number in range(600):
-    connection.request('GET', f'/x?{number}')
+    connection.request('GET', f'/echo?{number}')
     print(connection.getresponse().read().decode(), end='')
