@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import shlex
+import signal
 import socket
 import struct
 import subprocess
@@ -163,9 +164,7 @@ class Mesh(MeshHost):
         return done.stdout if check else done
 
     def popen(self, *argv, slice_='shop.slice', **options):
-        command = self.service([str(a) for a in argv], slice_=slice_, directory='/tmp', **options)
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, text=True)
+        return background(self.service([str(a) for a in argv], slice_=slice_, directory='/tmp', **options))
 
     def curl(self, url, *options, **more):
         return self.run('curl', '--silent', '--show-error', '--max-time', '20', *options, url, **more)
@@ -221,7 +220,7 @@ class Mesh(MeshHost):
         for line in self.output('bpftool', 'cgroup', 'tree', '/sys/fs/cgroup').splitlines()[1:]:
             if line.startswith('/'):
                 group = line.strip().removeprefix('/sys/fs/cgroup')
-            elif match := re.match(r'\s+\d+\s+(\S*(?:connect[46]|getpeername[46]?|sock_ops))\b', line):
+            elif match := re.match(r'\s+\d+\s+(\S*(?:connect[46]?|getpeername[46]?|sock_ops))\b', line):
                 found.append((group, match[1]))
         return found
 
@@ -231,9 +230,20 @@ class Mesh(MeshHost):
         for unit in units:
             group = self.unit(unit, 'ControlGroup')
             for pid in self.path(f'/sys/fs/cgroup{group}/cgroup.procs').read_text().split():
-                rollup = self.output('cat', f'/proc/{pid}/smaps_rollup')
+                rollup = pathlib.Path(f'/proc/{pid}/smaps_rollup').read_text()  # the host's PIDs
                 total += int(re.search(r'^Pss: +(\d+) kB', rollup, re.MULTILINE)[1])
         return total
+
+
+def background(command):
+    """A session of its own: nsenter has a child, and both must be reached to be killed."""
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            text=True, start_new_session=True)
+
+
+def kill(process):
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
 
 @contextlib.contextmanager
@@ -242,8 +252,7 @@ def running(process):
     try:
         yield process
     except BaseException:
-        process.kill()
-        process.communicate()
+        kill(process)
         raise
     output, errors = process.communicate(timeout=300)
     if process.returncode != 0:

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """slicemeshctl against a running mesh."""
 import json
-import subprocess
 
 import pytest
-from mesh import ENDPOINT, wait_until
+from mesh import ENDPOINT, background, kill, wait_until
 
 POLICY = {
     'mesh.yaml': 'slices: [shop.slice]\n',
@@ -72,8 +71,7 @@ def test_reload_and_check(mesh):
 
 
 def test_monitor(mesh):
-    monitor = subprocess.Popen(mesh.enter('stdbuf', '-oL', 'slicemeshctl', 'monitor'),
-                               stdout=subprocess.PIPE, text=True)
+    monitor = background(mesh.enter('stdbuf', '-oL', 'slicemeshctl', 'monitor'))
     try:
         wait_until(lambda: 'slicemeshctl' in mesh.output('busctl', 'list', '--no-legend'),
                    'it to be connected')
@@ -86,8 +84,7 @@ def test_monitor(mesh):
             raise AssertionError('the change was not seen')
         mesh.call(path, ENDPOINT, 'SetWeight', 'ub', 1, 'false')
     finally:
-        monitor.kill()
-        monitor.communicate()
+        kill(monitor)
 
 
 def test_without_a_daemon(mesh):

@@ -141,11 +141,15 @@ time.sleep(1)
 print(*sorted(os.listdir('/sys/fs/bpf')))
 """
     argv = [SANDBOX, '--no-daemon', '--build', BUILD, '--', '/usr/bin/python3', '-c', program]
-    running = [subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    for process in running:
-        output, _ = process.communicate(timeout=60)
-        assert process.returncode == 0
-        assert output.split() == ['maps.debug', 'mine', 'progs.debug']
+    with contextlib.ExitStack() as stack:
+        running = [stack.enter_context(subprocess.Popen(argv, stdout=subprocess.PIPE, text=True))
+                   for _ in range(3)]
+        for process in running:
+            stack.callback(process.kill)
+        for process in running:
+            output, _ = process.communicate(timeout=60)
+            assert process.returncode == 0
+            assert output.split() == ['maps.debug', 'mine', 'progs.debug']
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])

@@ -74,12 +74,12 @@ def test_without_capability():
 
 
 def test_without_cgroup2():
-    with host(drop_in('slicemeshd.service', 'TemporaryFileSystem=/sys/fs/cgroup')) as h:
+    with host(drop_in('slicemeshd.service', 'InaccessiblePaths=/sys/fs/cgroup')) as h:
         assert_fails(h, 'cgroup')
 
 
 def test_without_bpffs():
-    with host(drop_in('slicemeshd.service', 'TemporaryFileSystem=/sys/fs/bpf')) as h:
+    with host(drop_in('slicemeshd.service', 'InaccessiblePaths=/sys/fs/bpf')) as h:
         assert_fails(h, '/sys/fs/bpf')
 
 
