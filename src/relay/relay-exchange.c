@@ -123,6 +123,38 @@ static Progress (*const steps[_EXCHANGE_STATE_MAX])(Exchange *x) = {
         [EXCHANGE_TUNNELLING] = tunnel_run,
 };
 
+void exchange_upstream_ready(Exchange *x) {
+        downstream_run(x->downstream);
+}
+
+static nsec_t idle_limit(const Exchange *x) {
+        return x->downstream->idle_time;
+}
+
+static bool waits_for_request(const Exchange *x) {
+        if (x->state != EXCHANGE_FORWARDING || x->request_broken || x->request.body.done)
+                return false;
+        return !flow_is_pending(&x->request) && !flow_is_pending(&x->response);
+}
+
+/* What the route allows for all of it; UINT64_MAX if it does not say, or it is about something else by
+ * now. */
+static nsec_t route_deadline(const Exchange *x) {
+        bool counts = x->state == EXCHANGE_CONNECTING || x->state == EXCHANGE_FORWARDING;
+
+        return counts && x->deadline > 0 ? x->deadline : UINT64_MAX;
+}
+
+/* Sets the downstream's timer to what is due next. The idle time is looked at in any case, as what we
+ * wait for changes without notice to the timer. */
+static void arm(Exchange *x) {
+        nsec_t next = MIN(route_deadline(x), MAX(x->moved + idle_limit(x), x->worker->now));
+
+        if (x->state == EXCHANGE_READING)
+                next = x->started + MIN(HEAD_TIME, idle_limit(x));
+        timer_set(&x->worker->timers, &x->downstream->timer, next);
+}
+
 Progress exchange_run(Exchange *x) {
         ExchangeState before = x->state;
         Progress p = EXCHANGE_GOES_ON;
@@ -138,41 +170,14 @@ Progress exchange_run(Exchange *x) {
         if (p > EXCHANGE_YIELDS)
                 return p;
         if (x->state != before || before == EXCHANGE_READING)
-                exchange_arm(x);
+                arm(x);
         return p;
-}
-
-void exchange_upstream_ready(Exchange *x) {
-        downstream_run(x->downstream);
-}
-
-static nsec_t idle_limit(const Exchange *x) {
-        return x->downstream->idle_time;
-}
-
-static bool waits_for_request(const Exchange *x) {
-        if (x->state != EXCHANGE_FORWARDING || x->request_broken || x->request.body.done)
-                return false;
-        return !flow_is_pending(&x->request) && !flow_is_pending(&x->response);
-}
-
-static nsec_t next_deadline(const Exchange *x) {
-        nsec_t next = x->deadline > 0 && x->state != EXCHANGE_TUNNELLING ? x->deadline : UINT64_MAX;
-
-        if (x->state == EXCHANGE_READING)
-                return x->started + MIN(HEAD_TIME, idle_limit(x));
-        /* Looked at in any case, as what we wait for changes without notice to the timer. */
-        return MIN(next, MAX(x->moved + idle_limit(x), x->worker->now));
-}
-
-void exchange_arm(Exchange *x) {
-        timer_set(&x->worker->timers, &x->downstream->timer, next_deadline(x));
 }
 
 static Progress expire(Exchange *x, nsec_t now) {
         if (x->state == EXCHANGE_READING)
                 return reply_begin(x, SM_REASON_REQUEST_TIMEOUT);
-        if (x->deadline > 0 && now >= x->deadline && x->state != EXCHANGE_TUNNELLING)
+        if (now >= route_deadline(x))
                 return reply_begin(x, SM_REASON_UPSTREAM_TIMEOUT);
         if (now < x->moved + idle_limit(x))
                 return EXCHANGE_WAITS;
@@ -189,7 +194,7 @@ static Progress expire(Exchange *x, nsec_t now) {
 Progress exchange_expired(Exchange *x, nsec_t now) {
         Progress p = expire(x, now);
 
-        if (p == EXCHANGE_WAITS)
-                exchange_arm(x);
+        if (p <= EXCHANGE_YIELDS)
+                arm(x);
         return p == EXCHANGE_GOES_ON ? exchange_run(x) : p;
 }

@@ -74,7 +74,6 @@ typedef struct Exchange {
         bool response_sent;    /* a byte of the final head, or of our own answer, may have left */
         bool endpoint_persists;
         bool close;            /* the caller's connection, after this response */
-        bool close_delimited;  /* the response ends with the connection */
 
         struct sm_head_parser parser;
         struct sm_head head;          /* of the request */
@@ -102,9 +101,6 @@ void exchange_release_choice(Exchange *x);
 
 /* Ends its count in flight. */
 void exchange_release_endpoint(Exchange *x);
-
-/* Sets the downstream's timer to what is due next. */
-void exchange_arm(Exchange *x);
 
 /* relay-attempt.c: EXCHANGE_CONNECTING. attempt_begin() is also what follows a connection that failed. */
 Progress attempt_begin(Exchange *x);

@@ -78,17 +78,15 @@ static ssize_t read_upstream(Exchange *x) {
 /* How the body goes to this caller, and whether its connection can take another request afterwards. */
 static void choose_coding(Exchange *x, enum sm_body framing) {
         bool old_caller = x->head.flags & SM_HEAD_HTTP_1_0;
-        bool bodiless = framing == SM_BODY_NONE || framing == SM_BODY_TUNNEL;
+        bool endless = framing == SM_BODY_UNTIL_CLOSE || framing == SM_BODY_CHUNKED; /* for HTTP/1.0 */
 
         if (framing == SM_BODY_UNTIL_CLOSE && !old_caller)
                 x->response.coding = BODY_CHUNK;
         else if (framing == SM_BODY_CHUNKED && old_caller)
                 x->response.coding = BODY_UNCHUNK;
-        x->close_delimited = !bodiless && old_caller &&
-                (framing == SM_BODY_UNTIL_CLOSE || framing == SM_BODY_CHUNKED);
 
         /* A request that is not through when its answer comes will not be read to its end. */
-        if (x->close_delimited || !flow_is_done(&x->request) || x->worker->stop_deadline > 0)
+        if ((old_caller && endless) || !flow_is_done(&x->request) || x->worker->stop_deadline > 0)
                 x->close = true;
 }
 
@@ -110,7 +108,7 @@ static bool is_chunked_onwards(const Exchange *x) {
         return x->response.coding == BODY_CHUNK;
 }
 
-/* Puts the head on its way, and takes it out of the input. */
+/* Puts the head on its way. */
 static int write_head(Exchange *x) {
         const struct sm_head *h = &x->response_head;
         Upstream *u = x->upstream;
@@ -121,11 +119,9 @@ static int write_head(Exchange *x) {
                 .via = x->policy_flags & SM_POLICY_VIA,
         };
 
-        if (!x->response.out)
-                x->response.out = buffer_acquire(&x->worker->buffers);
+        x->response.out = buffer_acquire(&x->worker->buffers); /* nothing is pending, so there was none */
         if (!x->response.out)
                 return -ENOMEM;
-        buffer_compact(x->response.out);
         return head_write_response(x->response.out, buffer_at(u->in), h, &edit);
 }
 
