@@ -6,4 +6,5 @@
 /* Settings, written by slicemeshd before loading and constant from then on. */
 
 const volatile __u64 mesh_netns = 0;  /* cookie of the network namespace that the relay listens in */
-const volatile __be16 relay_port = 0; /* of its listeners on 127.0.0.1 and ::1 */
+/* Of its listeners on 127.0.0.1 and ::1; 0 if they are not ours, and nothing may be sent there. */
+const volatile __be16 relay_port = 0;

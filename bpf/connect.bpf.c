@@ -174,12 +174,14 @@ static __always_inline enum verdict capture(struct bpf_sock_addr *ctx, const str
 
         if (!socket)
                 return refuse(ENOBUFS);
-        if (socket->protocol != SM_PROTOCOL_TCP) {
+        if (socket->protocol != SM_PROTOCOL_TCP && relay_port != 0) {
                 to_relay(t); /* which counts the connection when it has accepted it */
                 return REWRITE;
         }
 
-        reason = to_endpoint(socket, ctx->family == AF_INET, t);
+        reason = SM_REASON_NO_SERVICE;
+        if (socket->protocol == SM_PROTOCOL_TCP)
+                reason = to_endpoint(socket, ctx->family == AF_INET, t);
         if (reason != SM_REASON_NONE) {
                 count_reason(socket->service, reason);
                 bpf_sk_storage_delete(&socket_contexts, ctx->sk);

@@ -26,25 +26,20 @@ static __always_inline struct sm_caller_key caller_key(const volatile struct bpf
         return key;
 }
 
-static __always_inline void connection_failed_to_start(const struct sm_socket_context *socket) {
-        struct sm_slice_state *slice = bpf_map_lookup_elem(&slice_states, &socket->slice);
-
-        if (slice)
-                __sync_fetch_and_add(&slice->failed, 1);
-}
-
 /* TCP_CONNECT_CB: the local port is chosen, nothing was sent yet. */
 static __always_inline void connection_starts(struct bpf_sock_ops *ops, struct sm_socket_context *socket) {
+        struct sm_slice_state *slice = bpf_map_lookup_elem(&slice_states, &socket->slice);
         struct sm_endpoint_state *state;
 
         /* The programs of a slice within a slice both run for its sockets. */
-        if (socket->recorded)
+        if (socket->recorded || !slice)
                 return;
 
         if (socket->protocol == SM_PROTOCOL_TCP) {
                 state = bpf_map_lookup_elem(&endpoint_states, &socket->endpoint);
                 if (!state)
                         return;
+                __sync_fetch_and_add(&slice->open, 1);
                 __sync_fetch_and_add(&state->in_flight, 1);
                 __sync_fetch_and_add(&state->connections, 1);
                 __sync_fetch_and_add(&state->requests, 1);
@@ -57,7 +52,7 @@ static __always_inline void connection_starts(struct bpf_sock_ops *ops, struct s
                 };
 
                 if (bpf_map_update_elem(&callers, &key, &caller, BPF_ANY) < 0) {
-                        connection_failed_to_start(socket);
+                        __sync_fetch_and_add(&slice->failed, 1);
                         return;
                 }
         }
@@ -93,10 +88,11 @@ static __always_inline __s32 connect_error(struct bpf_sock_ops *ops) {
 static __always_inline void tcp_changes(struct bpf_sock_ops *ops, const struct sm_socket_context *socket,
                                         __u32 from, __u32 to) {
         struct sm_endpoint_state *state = bpf_map_lookup_elem(&endpoint_states, &socket->endpoint);
+        struct sm_slice_state *slice = bpf_map_lookup_elem(&slice_states, &socket->slice);
         struct sm_service_counters *counters;
         __s32 error;
 
-        if (!state)
+        if (!state || !slice)
                 return;
         if (to == BPF_TCP_ESTABLISHED) {
                 if (sm_endpoint_succeeded(state))
@@ -106,6 +102,7 @@ static __always_inline void tcp_changes(struct bpf_sock_ops *ops, const struct s
         if (to != BPF_TCP_CLOSE)
                 return;
 
+        __sync_fetch_and_sub(&slice->open, 1);
         __sync_fetch_and_sub(&state->in_flight, 1);
         __sync_fetch_and_sub(&state->connections, 1);
         if (from != BPF_TCP_SYN_SENT)

@@ -87,6 +87,8 @@ struct sm_slice_state {
         __u64 refused;   /* to a service that does not list the slice among its callers */
         __u64 foreign;   /* from another network namespace than the mesh's */
         __u64 failed;    /* captured, but no endpoint or no record */
-        __u64 _pad[3];
+        __u32 open;      /* connections of tcp services that sock_ops will still have to count down */
+        __u32 _pad0;
+        __u64 _pad[2];
 };
 _Static_assert(sizeof(struct sm_slice_state) == SM_CELL_SIZE, "ABI");

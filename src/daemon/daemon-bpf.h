@@ -21,7 +21,7 @@ typedef struct BpfPrograms BpfPrograms;
 /* What maps and programs are made of; a change takes effect at the next start. */
 typedef struct BpfSettings {
         const char *pin_path; /* below a bpffs */
-        uint16_t relay_port;
+        uint16_t relay_port; /* 0 = there is no relay */
         unsigned max_services, max_endpoints, max_subsets, max_routes;
         uint32_t max_cells;
         unsigned max_connections;
@@ -54,11 +54,12 @@ void bpf_programs_tables(const BpfPrograms *b, int ret_fds[_SM_TABLE_MAX],
  * any. On failure nothing new stays attached. */
 int bpf_slice_attach(BpfPrograms *b, const char *cgroup, uint64_t cgroup_id, uint32_t slice);
 
-/* The slice is not managed any more: nothing is captured from here on. The other hooks stay for the
- * connections that are open, or in-flight counts would never come down. */
+/* The slice is not managed any more: nothing is captured from here on. The other hooks stay until
+ * bpf_slice_forget(), which should wait for the end of open connections (sm_slice_state.open), or in-flight
+ * counts would never come down. */
 void bpf_slice_release(BpfPrograms *b, uint64_t cgroup_id);
 
-/* The cgroup is gone, and its links with it: removes their pins. */
+/* Detaches all, or removes the pins of links that went with their cgroup. */
 void bpf_slice_forget(BpfPrograms *b, uint64_t cgroup_id);
 
 /* Detaches from all cgroups but these. */

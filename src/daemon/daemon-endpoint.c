@@ -2,14 +2,11 @@
 #include <errno.h>
 
 #include "../basic/cleanup.h"
-#include "../basic/log.h"
 #include "../basic/macro.h"
 #include "../basic/parse-util.h"
 #include "../basic/time-util.h"
 #include "daemon-bus.h"
 #include "daemon-tables.h"
-
-#define WATCH_USEC (1 * USEC_PER_SEC)
 
 Endpoint *endpoint_free(Endpoint *e) {
         if (!e)
@@ -51,30 +48,13 @@ static int endpoint_tell(Endpoint *e) {
         return streq(state, "avoided") || streq(state, "draining");
 }
 
-static int on_watch_timer(sd_event_source *s, uint64_t usec, void *userdata) {
-        endpoints_watch(userdata);
-        return 0;
-}
-
-void endpoints_watch(Manager *m) {
+size_t endpoints_watch(Manager *m) {
         size_t position = 0, n_passing = 0;
         Service *s;
-        int r = 0;
 
         while ((s = hashmap_next(m->services, &position)))
                 for (size_t i = 0; i < s->n_subsets; i++)
                         for (size_t j = 0; j < s->subsets[i].n_endpoints; j++)
                                 n_passing += (size_t) endpoint_tell(s->subsets[i].endpoints[j]);
-        if (n_passing == 0)
-                return;
-
-        if (!m->watch)
-                r = sd_event_add_time_relative(m->event, &m->watch, CLOCK_MONOTONIC, WATCH_USEC, 0,
-                                               on_watch_timer, m);
-        else
-                r = sd_event_source_set_time_relative(m->watch, WATCH_USEC);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(m->watch, SD_EVENT_ONESHOT);
-        if (r < 0)
-                log_warning_errno(r, "Failed to watch endpoints, ignoring: %m");
+        return n_passing;
 }

@@ -27,6 +27,6 @@ Endpoint *endpoint_free(Endpoint *e);
 const char *endpoint_state(const Endpoint *e);
 int endpoint_address_string(const Endpoint *e, char **ret);
 
-/* Tells the bus of states that have changed, and goes on looking while some will change by themselves: an
- * avoided endpoint is tried again after a while, a draining one is drained when nothing is in flight. */
-void endpoints_watch(Manager *m);
+/* Tells the bus of states that have changed. Returns how many will change by themselves: an avoided
+ * endpoint is tried again after a while, a draining one is drained when nothing is in flight. */
+size_t endpoints_watch(Manager *m);

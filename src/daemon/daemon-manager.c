@@ -7,11 +7,14 @@
 #include "../basic/cleanup.h"
 #include "../basic/log.h"
 #include "../basic/string-util.h"
+#include "../basic/time-util.h"
 #include "daemon-bpf.h"
 #include "daemon-bus.h"
 #include "daemon-relay-link.h"
 #include "daemon-resolve.h"
 #include "daemon-tables.h"
+
+#define WATCH_USEC (1 * USEC_PER_SEC)
 
 DEFINE_TRIVIAL_CLEANUP(Manager *, manager_free)
 
@@ -70,6 +73,7 @@ Manager *manager_free(Manager *m) {
                 free(m->problems[i].sentence);
         }
         free(m->problems);
+        free(m->lingering);
         free(m->cgroup_root);
         free(m->state_directory);
         free(m->settings);
@@ -165,7 +169,7 @@ void manager_endpoint_event(Manager *m, const struct sm_link_event *event) {
                            strerror(event->detail));
         else
                 log_info("Endpoint %s of %s is back.", address, s->name);
-        endpoints_watch(m);
+        manager_watch(m);
 }
 
 int manager_refresh_service(Manager *m, Service *s) {
@@ -174,10 +178,32 @@ int manager_refresh_service(Manager *m, Service *s) {
         r = service_commit(s);
         if (r < 0)
                 return r;
-        endpoints_watch(m);
+        manager_watch(m);
         if (m->relay)
                 relay_link_epoch_grew(m->relay);
         return 0;
+}
+
+static int on_watch_timer(sd_event_source *s, uint64_t usec, void *userdata) {
+        manager_watch(userdata);
+        return 0;
+}
+
+void manager_watch(Manager *m) {
+        size_t n = endpoints_watch(m) + slices_watch(m);
+        int r = 0;
+
+        if (n == 0)
+                return;
+        if (!m->watch)
+                r = sd_event_add_time_relative(m->event, &m->watch, CLOCK_MONOTONIC, WATCH_USEC, 0,
+                                               on_watch_timer, m);
+        else
+                r = sd_event_source_set_time_relative(m->watch, WATCH_USEC);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(m->watch, SD_EVENT_ONESHOT);
+        if (r < 0)
+                log_warning_errno(r, "Failed to watch endpoints and slices, ignoring: %m");
 }
 
 void manager_epoch_passed(Manager *m) {

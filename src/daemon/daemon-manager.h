@@ -13,6 +13,7 @@
 struct sm_link_event;
 typedef struct BpfPrograms BpfPrograms; /* daemon-bpf.h */
 typedef struct Tables Tables;           /* daemon-tables.h */
+typedef struct LingeringSlice LingeringSlice; /* daemon-slice.c */
 typedef struct RelayLink RelayLink;     /* daemon-relay-link.h */
 typedef struct Resolver Resolver;       /* daemon-resolve.h */
 typedef struct PolkitQuery PolkitQuery; /* daemon-polkit.h */
@@ -57,6 +58,8 @@ struct Manager {
         RelayLink *relay;
         Resolver *resolver;
         sd_event_source *bpf_events, *watch;
+        LingeringSlice *lingering; /* not managed any more, but with open connections */
+        size_t n_lingering;
 
         char *cgroup_root;     /* where cgroup2 is mounted */
         char *state_directory; /* ROOT/var/lib/slicemesh */
@@ -69,7 +72,7 @@ enum {
         _MANAGER_E_SUCCESS,
         MANAGER_E_UNAVAILABLE,   /* the kernel or the system lacks what it takes */
         MANAGER_E_NO_PERMISSION, /* this process may not do it */
-        MANAGER_E_TAKEN,         /* somebody else has the relay's port or the bus name */
+        MANAGER_E_TAKEN,         /* another slicemeshd has the bus name */
         _MANAGER_E_MAX,
 };
 
@@ -92,6 +95,9 @@ int manager_reload(Manager *m);
  * now. */
 int manager_apply(Manager *m);
 void manager_epoch_passed(Manager *m);
+
+/* Looks at what changes by itself, and goes on once a second while there is something of the kind. */
+void manager_watch(Manager *m);
 
 /* The relay or sock_ops noticed that an endpoint fails, or is back. */
 void manager_endpoint_event(Manager *m, const struct sm_link_event *event);

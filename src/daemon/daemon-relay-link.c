@@ -17,6 +17,7 @@
 #define RECONNECT_LONGEST_USEC (5 * USEC_PER_SEC)
 #define PING_BUSY_USEC (1 * USEC_PER_SEC) /* also the grace period of the programs, which run for far less */
 #define PING_IDLE_USEC (10 * USEC_PER_SEC)
+#define HANDSHAKE_USEC (3 * USEC_PER_SEC) /* after which the relay is said to be down */
 #define SILENCE_USEC (30 * USEC_PER_SEC) /* without an answer: connects anew */
 
 typedef union LinkBody {
@@ -53,10 +54,13 @@ static usec_t now_usec(void) {
 
 DEFINE_TRIVIAL_CLEANUP(RelayLink *, relay_link_free)
 
-static void set_state(RelayLink *l, RelayState state) {
-        static const char down[] = "The relay is not running. Connections to http services wait until it is "
-                                   "back; those to tcp services are not concerned.";
+static void complain(RelayLink *l) {
+        manager_set_problem(l->manager, "relay-down",
+                            "The relay is not running. Connections to http services wait until it is back; "
+                            "those to tcp services are not concerned.");
+}
 
+static void set_state(RelayLink *l, RelayState state) {
         if (l->state == state)
                 return;
         l->state = state;
@@ -65,7 +69,7 @@ static void set_state(RelayLink *l, RelayState state) {
         if (state == RELAY_DOWN) {
                 l->pid = 0;
                 l->pong.connections = 0;
-                manager_set_problem(l->manager, "relay-down", down);
+                complain(l);
         }
         manager_bus_changed(l->manager, "RelayState");
         manager_bus_changed(l->manager, "RelayPID");
@@ -245,6 +249,8 @@ static int link_connect(RelayLink *l) {
                 return r;
         l->heard = now_usec();
         set_state(l, RELAY_STARTING);
+        (void) sd_event_source_set_time_relative(l->connect_timer, HANDSHAKE_USEC);
+        (void) sd_event_source_set_enabled(l->connect_timer, SD_EVENT_ONESHOT);
         return link_send(l, SM_LINK_HELLO, &hello, sizeof(hello), NULL, 0);
 }
 
@@ -252,6 +258,13 @@ static int on_connect_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         RelayLink *l = userdata;
         int r;
 
+        if (l->state == RELAY_RUNNING)
+                return 0;
+        if (l->fd >= 0) {
+                /* systemd holds the socket and we are in its queue, but no relay comes up to answer. */
+                complain(l);
+                return 0;
+        }
         r = link_connect(l);
         if (r >= 0)
                 return 0;
@@ -285,7 +298,7 @@ static int on_ping_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         RelayLink *l = userdata;
         int r = 0;
 
-        if (l->state != RELAY_DOWN && now_usec() - l->heard > SILENCE_USEC) {
+        if (l->fd >= 0 && now_usec() - l->heard > SILENCE_USEC) {
                 log_warning("The relay does not answer, connecting anew.");
                 hang_up(l);
         }
@@ -309,14 +322,17 @@ int relay_link_new(Manager *m, const char *path, Listeners *listeners, RelayLink
         l->manager = m;
         l->fd = -EBADF;
         l->pause = RECONNECT_FIRST_USEC;
-        l->state = RELAY_STARTING;
+        l->state = listeners ? RELAY_STARTING : RELAY_DOWN;
+        l->nobody = !listeners;
         l->path = strdup(path);
         if (!l->path)
                 return -ENOMEM;
-        r = sd_event_add_time_relative(m->event, &l->connect_timer, CLOCK_MONOTONIC, 0, 0,
-                                       on_connect_timer, l);
-        if (r < 0)
-                return r;
+        if (listeners) {
+                r = sd_event_add_time_relative(m->event, &l->connect_timer, CLOCK_MONOTONIC, 0, 0,
+                                               on_connect_timer, l);
+                if (r < 0)
+                        return r;
+        }
         r = sd_event_add_time_relative(m->event, &l->ping_timer, CLOCK_MONOTONIC, PING_BUSY_USEC, 0,
                                        on_ping_timer, l);
         if (r < 0)
@@ -337,6 +353,10 @@ RelayLink *relay_link_free(RelayLink *l) {
         free(l->path);
         free(l);
         return NULL;
+}
+
+bool relay_link_has_listeners(const RelayLink *l) {
+        return l->listeners;
 }
 
 RelayState relay_link_state(const RelayLink *l) {
@@ -368,5 +388,6 @@ void relay_link_stop(RelayLink *l) {
 
         if (l->state == RELAY_RUNNING)
                 (void) link_send(l, SM_LINK_STOP, &stop, sizeof(stop), NULL, 0);
-        listeners_forget(l->listeners);
+        if (l->listeners)
+                listeners_forget(l->listeners);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -12,9 +13,12 @@
  * connecting anew with growing pauses while there is no relay. What it learns goes to the manager.
  */
 
-/* Takes over the listeners. `path` is that of the relay's socket. */
+/* Takes over the listeners; NULL if they could not be bound: then there is never a relay. `path` is that of
+ * the relay's socket. */
 int relay_link_new(Manager *m, const char *path, Listeners *listeners, RelayLink **ret);
 RelayLink *relay_link_free(RelayLink *l);
+
+bool relay_link_has_listeners(const RelayLink *l);
 
 RelayState relay_link_state(const RelayLink *l);
 pid_t relay_link_pid(const RelayLink *l);            /* 0 while there is none */

@@ -319,7 +319,7 @@ int manager_apply_with_good(Manager *m, const Policy *good) {
         manager_remove_slices(m);
         manager_forget_names(m);
         drop_unused_policies(m);
-        endpoints_watch(m);
+        manager_watch(m);
         (void) sd_notifyf(false, "STATUS=%zu services, %zu slices.", hashmap_size(m->services),
                           hashmap_size(m->slices));
         if (m->relay)

@@ -2,11 +2,13 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "../basic/array-util.h"
 #include "../basic/cleanup.h"
 #include "../basic/log.h"
 #include "../basic/string-util.h"
 #include "daemon-bpf.h"
 #include "daemon-bus.h"
+#include "daemon-slice.h"
 #include "daemon-tables.h"
 
 #define SYSTEMD_NAME "org.freedesktop.systemd1"
@@ -66,23 +68,6 @@ Slice *slice_free(Slice *s) {
         return NULL;
 }
 
-void slice_release(Slice *s) {
-        char id[sizeof("slice-unattached:") + 256];
-
-        slice_bus_removed(s);
-        if (s->attached)
-                bpf_slice_release(s->manager->bpf, s->cgroup_id);
-        if (s->problem) {
-                (void) snprintf(id, sizeof(id), "slice-unattached:%s", s->name);
-                manager_set_problem(s->manager, id, NULL);
-        }
-        tables_id_put(s->manager->tables, ID_SLICE, s->id);
-}
-
-const struct sm_slice_state *slice_counters(const Slice *s) {
-        return s->manager->bpf ? bpf_slice_state(s->manager->bpf, s->id) : NULL;
-}
-
 /* Sets (errno) or clears (0) what keeps the slice from being attached. */
 static void slice_set_problem(Slice *s, int error) {
         _cleanup_free_ char *id = NULL, *sentence = NULL;
@@ -97,6 +82,46 @@ static void slice_set_problem(Slice *s, int error) {
         (void) strdup_to(&s->problem, error < 0 ? strerror(-error) : NULL);
         manager_set_problem(s->manager, id, sentence);
         slice_bus_changed(s, "Problem");
+}
+
+/* A slice that was released. */
+struct LingeringSlice {
+        uint64_t cgroup_id; /* 0 = the same cgroup is managed again */
+        uint32_t id;
+};
+
+size_t slices_watch(Manager *m) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < m->n_lingering; i++) {
+                const LingeringSlice *l = &m->lingering[i];
+
+                if (SM_READ_ONCE(bpf_slice_state(m->bpf, l->id)->open) > 0) {
+                        m->lingering[n++] = *l;
+                        continue;
+                }
+                if (l->cgroup_id != 0)
+                        bpf_slice_forget(m->bpf, l->cgroup_id);
+                tables_id_put(m->tables, ID_SLICE, l->id);
+        }
+        m->n_lingering = n;
+        return n;
+}
+
+void slice_release(Slice *s) {
+        Manager *m = s->manager;
+
+        slice_bus_removed(s);
+        slice_set_problem(s, 0);
+        if (s->cgroup_id != 0)
+                bpf_slice_release(m->bpf, s->cgroup_id);
+        if (array_reserve(&m->lingering, m->n_lingering, sizeof(*m->lingering)) < 0)
+                return; /* no memory: stays attached, captures nothing */
+        m->lingering[m->n_lingering++] = (LingeringSlice) { .cgroup_id = s->cgroup_id, .id = s->id };
+}
+
+const struct sm_slice_state *slice_counters(const Slice *s) {
+        return s->manager->bpf ? bpf_slice_state(s->manager->bpf, s->id) : NULL;
 }
 
 /* The unit has no cgroup, or another one than before: the links to the old one are dead. */
@@ -118,6 +143,9 @@ static int slice_attach(Slice *s, const char *directory, uint64_t cgroup_id, con
         if (r < 0)
                 return r;
         s->cgroup_id = cgroup_id;
+        for (size_t i = 0; i < s->manager->n_lingering; i++)
+                if (s->manager->lingering[i].cgroup_id == cgroup_id)
+                        s->manager->lingering[i].cgroup_id = 0;
         r = bpf_slice_attach(s->manager->bpf, directory, cgroup_id, s->id);
         if (r < 0)
                 return r;
@@ -126,30 +154,41 @@ static int slice_attach(Slice *s, const char *directory, uint64_t cgroup_id, con
         return 0;
 }
 
-/* What systemd says that the unit's cgroup is: "" if there is none. */
-static void slice_update(Slice *s, const char *cgroup) {
+/* The id and directory of a cgroup; 0 if there is no such thing. */
+static uint64_t find_cgroup(const Manager *m, const char *cgroup, char **ret_directory) {
         _cleanup_free_ char *directory = NULL;
-        bool was_attached = s->attached;
         struct stat st;
+
+        if (!*cgroup || asprintf(&directory, "%s%s", m->cgroup_root, cgroup) < 0)
+                return 0;
+        if (stat(directory, &st) < 0)
+                return 0;
+        *ret_directory = TAKE_PTR(directory);
+        return st.st_ino;
+}
+
+/* What systemd says that the unit's cgroup is: "" if there is none. It drops and loads all its units when it
+ * reloads its configuration, so a cgroup is gone only when its directory is. */
+static void slice_update(Slice *s, const char *cgroup) {
+        _cleanup_free_ char *path = strdup(*cgroup ? cgroup : s->cgroup ?: ""), *directory = NULL;
+        uint64_t id;
         int r = 0;
 
-        if (*cgroup && asprintf(&directory, "%s%s", s->manager->cgroup_root, cgroup) < 0)
+        if (!path)
                 return;
-        if (!directory || stat(directory, &st) < 0)
-                slice_forget_cgroup(s);
-        else if (st.st_ino != s->cgroup_id || !s->attached) {
-                slice_forget_cgroup(s);
-                r = slice_attach(s, directory, st.st_ino, cgroup);
+        id = find_cgroup(s->manager, path, &directory);
+        if (id != 0)
                 s->settled = true;
-        } else
-                s->settled = true;
+        if (id == s->cgroup_id && s->attached == (id != 0))
+                return;
 
+        slice_forget_cgroup(s);
+        if (id != 0)
+                r = slice_attach(s, directory, id, path);
         slice_set_problem(s, r);
-        if (s->attached || was_attached) {
-                slice_bus_changed(s, "Attached");
-                slice_bus_changed(s, "ControlGroup");
-                slice_bus_changed(s, "ControlGroupId");
-        }
+        slice_bus_changed(s, "Attached");
+        slice_bus_changed(s, "ControlGroup");
+        slice_bus_changed(s, "ControlGroupId");
 }
 
 static int slice_query(Slice *s);

@@ -28,8 +28,13 @@ int slice_new(Manager *m, const char *name, Slice **ret);
 /* Takes it off the manager's list; what is attached stays. */
 Slice *slice_free(Slice *s);
 
-/* Is not managed any more: captures nothing from here on. To be freed next. */
+/* Is not managed any more: captures nothing from here on. What counts connections down stays attached
+ * until the open ones have ended. To be freed next. */
 void slice_release(Slice *s);
+
+/* Detaches from slices that were released, where the last connection has ended. How many others there
+ * are. */
+size_t slices_watch(Manager *m);
 
 /* Follows the unit: has it started, asks systemd where its cgroup is, attaches, re-attaches under a new id,
  * detaches. */

@@ -48,7 +48,7 @@ static void choose_settings(Manager *m) {
 
         *m->settings = (BpfSettings) {
                 .pin_path = surroundings_pin_path(),
-                .relay_port = mesh->relay_port,
+                .relay_port = relay_link_has_listeners(m->relay) ? mesh->relay_port : 0,
                 .max_services = mesh->max_services,
                 .max_endpoints = mesh->max_endpoints,
                 .max_subsets = mesh->max_subsets,
@@ -56,7 +56,6 @@ static void choose_settings(Manager *m) {
                 .max_cells = (uint32_t) MIN(mesh->max_cells, (uint64_t) UINT32_MAX - 1),
                 .max_connections = mesh->max_connections,
         };
-        m->started = *mesh;
 }
 
 static int map_tables(Manager *m) {
@@ -123,18 +122,24 @@ static int open_resolver(Manager *m) {
         return r < 0 ? log_error_errno(r, "Failed to set up the resolver: %m") : 0;
 }
 
+/* Without its port there is no relay, and http services refuse; but tcp services need none. */
 static int open_listeners(Manager *m) {
-        Listeners *listeners;
+        _cleanup_free_ char *sentence = NULL;
+        Listeners *listeners = NULL;
         int r;
 
+        m->started = *m->mesh;
         r = listeners_open(m->started.relay_port, manager_n_workers(&m->started), &listeners);
         if (r == -EADDRINUSE) {
-                log_error("Port %u on 127.0.0.1 or ::1, for the relay, is taken by another program. "
-                          "`relay: {port: ...}` in mesh.yaml chooses another one.", m->started.relay_port);
-                return MANAGER_E_TAKEN;
-        }
-        if (r < 0)
+                if (asprintf(&sentence, "Port %u of 127.0.0.1 or ::1, which is for the relay, is taken by "
+                             "another program: connections to http services are refused. Choose another one "
+                             "in mesh.yaml, `relay: {port: ...}`, and restart slicemeshd.",
+                             m->started.relay_port) < 0)
+                        return log_oom();
+                manager_set_problem(m, "relay-port-taken", sentence);
+        } else if (r < 0)
                 return log_error_errno(r, "Failed to bind the relay's sockets: %m");
+
         r = relay_link_new(m, surroundings_relay_socket(), listeners, &m->relay);
         if (r < 0) {
                 listeners_free(listeners);
@@ -285,8 +290,8 @@ static int start_for_good(Manager *m) {
 
 int manager_start(Manager *m) {
         static int (*const steps[])(Manager *m) = {
-                check_surroundings, load_policy,    load_register, load_programs,
-                connect_bus,        open_listeners, open_events,   open_resolver,
+                check_surroundings, load_policy,   load_register, connect_bus,
+                open_listeners,     load_programs, open_events,   open_resolver,
         };
         int r;
 

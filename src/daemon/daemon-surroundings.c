@@ -82,7 +82,7 @@ static const struct {
           "CONFIG_DEBUG_INFO_BTF." },
         { has_bpffs, MANAGER_E_UNAVAILABLE,
           "No BPF file system is mounted at /sys/fs/bpf: nothing could be kept attached over a restart. "
-          "Mount one: mount -t bpf bpf /sys/fs/bpf" },
+          "Mount one with: mount -t bpf bpf /sys/fs/bpf." },
         { has_capabilities, MANAGER_E_NO_PERMISSION,
           "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are needed to load and attach BPF programs." },
 };

@@ -36,8 +36,8 @@ static void help(void) {
              "     --bus-introspect=PATH   Show the bus interfaces of an object and exit\n"
              "\n"
              "Exit status: 0 stopped; 69 the kernel or the system lacks what it takes;\n"
-             "77 not permitted; 75 the relay's port or the bus name is taken; 64 wrong usage;\n"
-             "1 anything else. The journal says why.");
+             "77 not permitted; 75 another slicemeshd is running; 64 wrong usage; 1 anything\n"
+             "else. The journal says why.");
 }
 
 /* 0 = done, 1 = go on, negative errno. */
