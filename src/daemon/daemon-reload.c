@@ -15,6 +15,7 @@
 #include "daemon-overrides.h"
 #include "daemon-relay-link.h"
 #include "daemon-reload.h"
+#include "daemon-tables.h"
 
 DEFINE_TRIVIAL_CLEANUP(Policy *, policy_free)
 
@@ -170,12 +171,31 @@ static int apply_service(Manager *m, const PolicyService *model, const struct in
                 s->port = model->port;
                 service_bus_changed(s, "Address");
         }
+        s->leaving = false;
         set_service_state(s, SERVICE_ACTIVE);
         if (fresh)
                 service_bus_added(s);
         if (!before || (before != model && !policy_service_equal(before, model)))
                 save_good(m, model);
         return 0;
+}
+
+/* Addresses that could not be recorded are not used: after the next start they might be another's. */
+static void save_addresses(Manager *m, int *results) {
+        _cleanup_free_ char *sentence = NULL;
+        const Policy *p = m->policy;
+        int r;
+
+        r = vip_register_save(m->vips);
+        if (r < 0) {
+                for (size_t i = 0; i < p->n_services; i++)
+                        if (!p->services[i]->has_address && !hashmap_get(m->services, p->services[i]->name))
+                                results[i] = r;
+                if (asprintf(&sentence, "Addresses of services cannot be saved in %s (%s): who has none yet "
+                             "gets none.", m->state_directory, strerror(-r)) < 0)
+                        return;
+        }
+        manager_set_problem(m, "addresses-not-saved", sentence);
 }
 
 static int apply_services(Manager *m) {
@@ -188,9 +208,7 @@ static int apply_services(Manager *m) {
                 return -ENOMEM;
         for (size_t i = 0; i < p->n_services; i++)
                 results[i] = find_address(m, p->services[i], &addresses[i]);
-        r = vip_register_save(m->vips);
-        if (r < 0)
-                return r;
+        save_addresses(m, results);
 
         m->commit_pending = false;
         for (size_t i = 0; i < p->n_services; i++) {
@@ -232,14 +250,24 @@ static int keep_stale(Manager *m, Service *s, const Policy *good) {
                 if (!model)
                         return 0;
                 r = find_address(m, model, &address);
+                if (r >= 0)
+                        r = apply_service(m, model, &address);
                 if (r < 0)
-                        return r;
-                r = apply_service(m, model, &address);
-                if (r < 0)
-                        return r;
+                        return log_warning_errno(r, "Failed to keep the good policy of %s: %m", s->name);
         }
         set_service_state(s, SERVICE_STALE);
         return 1;
+}
+
+/* Whether a service that was found in the tables could not be given the model that it has now. */
+static bool has_unfit(const Manager *m) {
+        size_t position = 0;
+        Service *s;
+
+        while ((s = hashmap_next(m->services, &position)))
+                if (!s->model && policy_find_service(m->policy, s->name))
+                        return true;
+        return false;
 }
 
 /* Those that were in force before a boot are in no table any more, only among the good ones. */
@@ -303,6 +331,12 @@ int manager_apply_with_good(Manager *m, const Policy *good) {
         int r;
 
         r = apply_services(m);
+        if (r >= 0 && m->commit_pending && has_unfit(m)) {
+                /* At a start: rather than withdraw what is in force, use the room that an epoch nobody
+                 * knows of was waited for. */
+                tables_epoch_passed(m->tables, tables_epoch(m->tables));
+                r = apply_services(m);
+        }
         if (r < 0)
                 return r;
         if (good)

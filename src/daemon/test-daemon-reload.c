@@ -417,6 +417,40 @@ static void test_full_tables_are_tried_again(void **state) {
         assert_false(has_problem("service-not-applied:db"));
 }
 
+/* After a restart nobody can say that the relay has passed the epoch of what lies between the extents in
+ * force. If it takes that room to put a service in force, the room is used. */
+static void test_restart_with_full_tables(void **state) {
+        fixture->n_cells = 24;
+        begin("web", WEB ONE);
+        put_service("web", WEB TWO);
+        reload();
+        assert_int_equal(service("web")->revision, 2);
+        put_service("web", WEB "endpoints: [\"127.0.0.4:80\"]\n");
+        restart(fixture);
+        assert_int_equal(service("web")->revision, 3);
+        assert_non_null(endpoint("web", "127.0.0.4:80"));
+        assert_false(has_problem("service-not-applied:web"));
+}
+
+static void test_addresses_that_cannot_be_saved(void **state) {
+        char path[128];
+
+        begin("web", WEB ONE);
+        (void) snprintf(path, sizeof(path), "%s/addresses", fixture->manager->state_directory);
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(mkdir(path, 0755), 0); /* which no file can take the place of, not even for root */
+        put_service("db", DB ONE);
+        put_service("web", WEB TWO);
+        reload();
+        assert_true(has_problem("addresses-not-saved"));
+        assert_null(service("db"));
+        assert_int_equal(service("web")->revision, 2);
+        assert_int_equal(rmdir(path), 0);
+        reload();
+        assert_false(has_problem("addresses-not-saved"));
+        assert_non_null(service("db"));
+}
+
 static void test_restart_is_asked_for(void **state) {
         begin("web", WEB ONE);
         fixture->manager->started = *fixture->manager->mesh;
@@ -446,6 +480,8 @@ int main(void) {
                 reload_test(test_callers),
                 reload_test(test_address_of_another_name),
                 reload_test(test_full_tables_are_tried_again),
+                reload_test(test_restart_with_full_tables),
+                reload_test(test_addresses_that_cannot_be_saved),
                 reload_test(test_restart_is_asked_for),
         };
 
