@@ -212,12 +212,17 @@ int bpf_programs_pin(BpfPrograms *b) {
                 return r;
         r = bpf_programs_pin_maps(b);
         if (r < 0) {
-                (void) bpf_pin_remove_tree(b->layout);
-                (void) rmdir(b->pin_path);
+                bpf_programs_unpin(b);
                 return r;
         }
         b->pinned = true;
         return 0;
+}
+
+void bpf_programs_unpin(BpfPrograms *b) {
+        (void) bpf_pin_remove_tree(b->layout);
+        (void) rmdir(b->pin_path); /* stays if another layout is there */
+        b->pinned = false;
 }
 
 void bpf_programs_tables(const BpfPrograms *b, int ret_fds[_SM_TABLE_MAX],

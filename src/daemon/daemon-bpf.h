@@ -38,6 +38,9 @@ bool bpf_programs_taken_over(const BpfPrograms *b);
 /* Pins new maps. From here on what is attached outlives this process. */
 int bpf_programs_pin(BpfPrograms *b);
 
+/* Takes that back, and detaches. */
+void bpf_programs_unpin(BpfPrograms *b);
+
 /* Removes what is pinned, and so attached, under other layouts than this. */
 void bpf_programs_remove_others(BpfPrograms *b);
 

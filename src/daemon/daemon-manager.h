@@ -11,12 +11,13 @@
 #include "../policy/policy.h"
 
 struct sm_link_event;
-typedef struct BpfPrograms BpfPrograms; /* daemon-bpf.h */
-typedef struct Tables Tables;           /* daemon-tables.h */
+typedef struct BpfPrograms BpfPrograms;       /* daemon-bpf.h */
+typedef struct BpfSettings BpfSettings;       /* likewise */
+typedef struct Tables Tables;                 /* daemon-tables.h */
 typedef struct LingeringSlice LingeringSlice; /* daemon-slice.c */
-typedef struct RelayLink RelayLink;     /* daemon-relay-link.h */
-typedef struct Resolver Resolver;       /* daemon-resolve.h */
-typedef struct PolkitQuery PolkitQuery; /* daemon-polkit.h */
+typedef struct RelayLink RelayLink;           /* daemon-relay-link.h */
+typedef struct Resolver Resolver;             /* daemon-resolve.h */
+typedef struct PolkitQuery PolkitQuery;       /* daemon-polkit.h */
 typedef struct Manager Manager;
 typedef struct Service Service;
 typedef struct Slice Slice;
@@ -30,7 +31,9 @@ typedef enum RelayState {
 
 /* Something that keeps the mesh from being whole. At most one of each identifier at a time. */
 typedef struct Problem {
-        char *id;       /* "relay-down", "no-btf", "kernel-old", "policy-errors", "slice-unattached:NAME" */
+        /* "policy-errors", "service-not-applied:NAME", "name-unresolved:HOST", "slice-unattached:NAME",
+         * "relay-down", "relay-port-taken", "restart-needed", "addresses-not-saved" */
+        char *id;
         char *sentence; /* for people: what is the matter and what it means for traffic */
 } Problem;
 
@@ -39,7 +42,7 @@ struct Manager {
         sd_event *event;
         sd_bus *bus;                 /* closed by manager_bus_done() */
         PolkitQuery *authorizations; /* calls that wait for polkit */
-        const char *root; /* where etc/slicemesh and its like are looked for; NULL = "/" */
+        const char *root;            /* where etc/slicemesh and its like are looked for; NULL = "/" */
 
         Policy *policy;    /* of the last load, with its errors */
         Policy **policies; /* that one, and older ones that something in force still belongs to */
@@ -63,8 +66,8 @@ struct Manager {
 
         char *cgroup_root;     /* where cgroup2 is mounted */
         char *state_directory; /* ROOT/var/lib/slicemesh */
-        struct BpfSettings *settings; /* that programs and maps were made with */
-        PolicyMesh started;           /* the numbers of `mesh` as they were at start-up */
+        BpfSettings *settings; /* that programs and maps were made with */
+        PolicyMesh started;    /* the numbers of `mesh` as they were at start-up */
 };
 
 /* What manager_start() may come to beside a negative errno: it has been logged. */

@@ -275,12 +275,12 @@ static void remove_leftovers(Manager *m) {
 static int start_for_good(Manager *m) {
         int r;
 
-        r = take_over(m);
-        if (r < 0)
-                return r;
         r = slices_subscribe(m);
         if (r < 0)
                 return log_error_errno(r, "Failed to have systemd tell of units: %m");
+        r = take_over(m);
+        if (r < 0)
+                return r;
         r = wait_for_slices(m);
         if (r < 0)
                 return r;
@@ -302,6 +302,6 @@ int manager_start(Manager *m) {
         }
         r = start_for_good(m);
         if (r < 0 && !bpf_programs_taken_over(m->bpf))
-                (void) bpf_pins_remove(m->settings->pin_path);
+                bpf_programs_unpin(m->bpf);
         return r;
 }

@@ -58,7 +58,7 @@ int slice_cgroup_make(const char *path, uint64_t *ret_id) {
 int slice_fixture_enter(SliceFixture *f, const char **ret_why) {
         const char *root = find_cgroup2();
 
-        alarm(120); /* a hung test is a failed one */
+        alarm(600); /* a hung test is a failed one */
         *ret_why = geteuid() != 0 ? "not root" : !root ? "no cgroup2" : NULL;
         if (*ret_why)
                 return 0;
