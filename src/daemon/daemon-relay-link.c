@@ -269,9 +269,6 @@ static int on_connect_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         if (r >= 0)
                 return 0;
         log_debug_errno(r, "Failed to connect to the relay, trying again: %m");
-        /* As if it had been there: what it is now is what has to be told. */
-        if (l->state == RELAY_DOWN)
-                l->state = RELAY_STARTING;
         hang_up(l);
         return 0;
 }
