@@ -61,6 +61,18 @@ ExitStatus bus_unexpected(int error) {
         return STATUS_FAILURE;
 }
 
+/* What slicemeshd said to systemd last, and systemd still knows when its start failed. */
+static void tell_last_words(sd_bus *bus) {
+        _cleanup_free_ char *path = NULL, *words = NULL;
+
+        if (sd_bus_path_encode("/org/freedesktop/systemd1/unit", "slicemeshd.service", &path) < 0 ||
+            sd_bus_get_property_string(bus, "org.freedesktop.systemd1", path,
+                                       "org.freedesktop.systemd1.Service", "StatusText", NULL, &words) < 0 ||
+            *words == 0)
+                return;
+        print_error(_("Its last words: %s"), words);
+}
+
 ExitStatus bus_call(sd_bus *bus, sd_bus_message *m, sd_bus_message **ret) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         int r;
@@ -70,7 +82,14 @@ ExitStatus bus_call(sd_bus *bus, sd_bus_message *m, sd_bus_message **ret) {
                 r = sd_bus_message_set_allow_interactive_authorization(m, true);
         if (r >= 0)
                 r = sd_bus_call(bus, m, CALL_TIMEOUT_USEC, &error, ret);
-        return r < 0 ? bus_failed(&error, r) : STATUS_OK;
+        if (r < 0) {
+                ExitStatus status = bus_failed(&error, r);
+
+                if (status == STATUS_NOT_RUNNING)
+                        tell_last_words(bus);
+                return status;
+        }
+        return STATUS_OK;
 }
 
 ExitStatus bus_method(sd_bus *bus, const char *path, const char *interface, const char *member,

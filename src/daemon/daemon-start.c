@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <stdarg.h>
 #include <sys/stat.h>
+
+#include <systemd/sd-daemon.h>
 
 #include "../basic/cleanup.h"
 #include "../basic/log.h"
@@ -23,13 +26,31 @@
 
 #define SETTLE_USEC (5 * USEC_PER_SEC) /* for systemd to answer about the slices */
 
+/* Why there is no start, also for systemd: `systemctl status` and slicemeshctl have it from there when
+ * nobody else is left to ask. */
+static void _printf_(1, 2) refuse(const char *format, ...) {
+        _cleanup_free_ char *sentence = NULL;
+        va_list ap;
+        int r;
+
+        va_start(ap, format);
+        r = vasprintf(&sentence, format, ap);
+        va_end(ap);
+        if (r < 0) {
+                sentence = NULL;
+                return (void) log_oom();
+        }
+        log_error("%s", sentence);
+        (void) sd_notifyf(false, "STATUS=%s", sentence);
+}
+
 static int check_surroundings(Manager *m) {
         const char *sentence;
         int r;
 
         r = surroundings_check(&sentence);
         if (r > 0)
-                log_error("%s", sentence);
+                refuse("%s", sentence);
         if (r != 0)
                 return r;
         r = surroundings_cgroup_root(&m->cgroup_root);
@@ -72,13 +93,13 @@ static int load_programs(Manager *m) {
         choose_settings(m);
         r = bpf_programs_new(m->settings, &m->bpf);
         if (r == -EPERM) {
-                log_error("The kernel does not let this process load BPF programs, in spite of its "
-                          "capabilities: is it locked down, or is bpf(2) filtered?");
+                refuse("The kernel does not let this process load BPF programs, in spite of its capabilities: "
+                       "is it locked down, or is bpf(2) filtered?");
                 return MANAGER_E_NO_PERMISSION;
         }
         if (r < 0) {
-                (void) log_error_errno(r, "The kernel refuses the BPF programs (%m): it is too old, or was "
-                                       "built without CONFIG_CGROUP_BPF. SLICEMESH_LOG=debug shows why.");
+                refuse("The kernel refuses the BPF programs (%s): it is too old, or was built without "
+                       "CONFIG_CGROUP_BPF. SLICEMESH_LOG=debug shows why.", strerror(-r));
                 return MANAGER_E_UNAVAILABLE;
         }
 
@@ -109,7 +130,7 @@ static int connect_bus(Manager *m) {
                 return log_error_errno(r, "Failed to attach the bus to the event loop: %m");
         r = manager_bus_setup(m);
         if (r == -EEXIST) {
-                log_error("The bus name " SM_BUS_NAME " is taken: another slicemeshd is running.");
+                refuse("The bus name " SM_BUS_NAME " is taken: another slicemeshd is running.");
                 return MANAGER_E_TAKEN;
         }
         return r < 0 ? log_error_errno(r, "Failed to set up the bus objects: %m") : 0;
