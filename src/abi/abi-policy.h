@@ -46,7 +46,7 @@ enum sm_balance {
 
 /* What a consistent hash is taken of. A request that lacks it is balanced at random. */
 enum sm_hash_source {
-        SM_HASH_SOURCE_ADDRESS, /* the caller's address: on one host, all of them; the unit's cgroup is mixed in */
+        SM_HASH_SOURCE_ADDRESS, /* the caller's; its unit's cgroup is mixed in, for on one host it is the same */
         SM_HASH_HEADER,
         SM_HASH_COOKIE,
         _SM_HASH_MAX,
@@ -99,7 +99,7 @@ _Static_assert(sizeof(struct sm_policy) == SM_CELL_SIZE, "a policy is one cell")
 /* First match wins. A route without predicates matches everything. */
 struct sm_route {
         __u32 state; /* id of struct sm_route_state */
-        __u32 predicates; /* cell of the first of n_predicates consecutive struct sm_predicate; all must hold */
+        __u32 predicates; /* cell of the first of n_predicates consecutive ones; all must hold */
         __u16 n_predicates;
         __u16 flags;
         struct sm_schedule split; /* of subset indexes, round robin; n == 1 for a plain `to:` */

@@ -4,7 +4,8 @@ import json
 import xml.etree.ElementTree
 
 import pytest
-from mesh import BUS_NAME, BUS_PATH, ENDPOINT, MANAGER, SERVICE, SLICE, TOP, BusError, background, kill, wait_until
+from mesh import (BUS_NAME, BUS_PATH, ENDPOINT, MANAGER, SERVICE, SLICE, TOP, BusError, background, kill,
+                  wait_until)
 
 POLICY = {
     'mesh.yaml': 'slices: [shop.slice]\n',

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // usage: client rounds URL N HASHES -- does what client.py says, in four goroutines
-//        client load URL N CONCURRENCY -- N requests for /echo with a nonce each, and prints how they went
+//        client load URL N CONCURRENCY -- N requests for /echo with a nonce each, and prints how they went;
+//               if N is a file's name, until that file exists
 
 package main
 
@@ -103,8 +104,8 @@ func (c *client) round(number int, files []string, hashes map[string]string) err
 	return c.sum("POST", "/sum", body, func(a []byte) bool { return string(a) == digest(body) })
 }
 
-// Calls one(0) ... one(n-1) from `concurrency` goroutines; returns the errors.
-func spread(n, concurrency int, one func(int) error) []string {
+// Calls one(0), one(1), ... while more() says so, from `concurrency` goroutines; returns the errors.
+func spread(more func(int) bool, concurrency int, one func(int) error) []string {
 	var next int64 = -1
 	var mutex sync.Mutex
 	var wait sync.WaitGroup
@@ -113,7 +114,11 @@ func spread(n, concurrency int, one func(int) error) []string {
 		wait.Add(1)
 		go func() {
 			defer wait.Done()
-			for number := int(atomic.AddInt64(&next, 1)); number < n; number = int(atomic.AddInt64(&next, 1)) {
+			for {
+				number := int(atomic.AddInt64(&next, 1))
+				if !more(number) {
+					return
+				}
 				if err := one(number); err != nil {
 					mutex.Lock()
 					errors = append(errors, err.Error())
@@ -126,6 +131,17 @@ func spread(n, concurrency int, one func(int) error) []string {
 	return errors
 }
 
+func below(n int) func(int) bool {
+	return func(number int) bool { return number < n }
+}
+
+func without(file string) func(int) bool {
+	return func(int) bool {
+		_, err := os.Stat(file)
+		return err != nil
+	}
+}
+
 func rounds(c *client, n int, list string) []string {
 	hashes := map[string]string{}
 	var files []string
@@ -135,7 +151,7 @@ func rounds(c *client, n int, list string) []string {
 		hashes[file] = hash
 	}
 	sort.Strings(files)
-	return spread(n, 4, func(number int) error { return c.round(number, files, hashes) })
+	return spread(below(n), 4, func(number int) error { return c.round(number, files, hashes) })
 }
 
 func fail(what any) {
@@ -148,8 +164,9 @@ func main() {
 		fail("usage: client rounds|load URL N HASHES|CONCURRENCY")
 	}
 	n, err := strconv.Atoi(os.Args[3])
+	more := below(n)
 	if err != nil {
-		fail(err)
+		more = without(os.Args[3])
 	}
 	if os.Args[1] == "rounds" {
 		c := newClient(os.Args[2], 8)
@@ -165,7 +182,7 @@ func main() {
 	}
 	c := newClient(os.Args[2], concurrency)
 	started := time.Now()
-	errors := spread(n, concurrency, func(number int) error {
+	errors := spread(more, concurrency, func(number int) error {
 		return c.echo(fmt.Sprintf("%d-%d", os.Getpid(), number))
 	})
 	first := errors
