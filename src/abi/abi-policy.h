@@ -46,7 +46,7 @@ enum sm_balance {
 
 /* What a consistent hash is taken of. A request that lacks it is balanced at random. */
 enum sm_hash_source {
-        SM_HASH_SOURCE_ADDRESS, /* the caller's; its unit's cgroup is mixed in, for on one host it is the same */
+        SM_HASH_SOURCE_ADDRESS, /* the caller's, with its unit's cgroup: on one host it is the same */
         SM_HASH_HEADER,
         SM_HASH_COOKIE,
         _SM_HASH_MAX,
