@@ -158,6 +158,7 @@ remember(struct bpf_sock_addr *ctx, const struct sm_vip *vip, __u32 slice, const
         socket->protocol = vip->protocol;
         socket->recorded = 0;
         socket->service = vip->service;
+        socket->generation = vip->generation;
         socket->slice = slice;
         socket->endpoint = 0;
         socket->uid = (__u32) bpf_get_current_uid_gid();

@@ -28,8 +28,9 @@ struct sm_vip {
         __u8 protocol; /* enum sm_protocol */
         __u8 flags;    /* enum sm_vip_flags */
         __u16 _pad;
+        __u32 generation; /* of the service */
 };
-_Static_assert(sizeof(struct sm_vip) == 8, "ABI");
+_Static_assert(sizeof(struct sm_vip) == 12, "ABI");
 
 /* Map `slice_contexts`, cgroup storage keyed by cgroup id: what the programs know of the slice that they
  * are attached to. */
@@ -46,13 +47,15 @@ struct sm_socket_context {
         __u8 protocol; /* enum sm_protocol */
         __u8 recorded; /* sock_ops has put it into `callers`, or of a tcp service counted it */
         __u32 service;
+        __u32 generation; /* of the service */
         __u32 slice;
         __u32 endpoint; /* of a tcp service, else 0 */
         __u32 uid;
-        __u32 pid;
         __u64 cgroup; /* id of the caller's own cgroup, that is of its unit */
+        __u32 pid;
+        __u32 _pad;
 };
-_Static_assert(sizeof(struct sm_socket_context) == 48, "ABI");
+_Static_assert(sizeof(struct sm_socket_context) == 56, "ABI");
 
 /* Map `callers`, LRU hash: from the peer address that the relay sees to who it is. Written by sock_ops
  * before the SYN leaves, deleted by the relay when it has accepted, or by sock_ops when D closes. */
@@ -68,4 +71,4 @@ struct sm_caller {
         __u64 cookie; /* of D */
         __u64 since;  /* ns, CLOCK_MONOTONIC */
 };
-_Static_assert(sizeof(struct sm_caller) == 64, "ABI");
+_Static_assert(sizeof(struct sm_caller) == 72, "ABI");

@@ -15,11 +15,13 @@
  * atomic operations only, except where a single writer is named.
  */
 
-/* Map `services`. Written by slicemeshd. */
+/* Map `services`. Written by slicemeshd. An id is given to another service only after `generation` was
+ * raised: a connection that was captured under an older one belongs to no service any more. */
 struct sm_service {
         __u32 root;     /* cell of the struct sm_policy in force, 0 = none; store-release, load-acquire */
         __u32 revision; /* of the policy in force */
-        __u64 _pad;
+        __u32 generation;
+        __u32 _pad;
 };
 _Static_assert(sizeof(struct sm_service) == 16, "ABI");
 

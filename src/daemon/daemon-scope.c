@@ -10,6 +10,7 @@
 #include "daemon-reload.h"
 #include "daemon-service.h"
 #include "daemon-slice.h"
+#include "daemon-tables.h"
 
 /*
  * Who is governed, and under which addresses: the managed slices are those of mesh.yaml and the callers of
@@ -102,7 +103,12 @@ static int add_vip(VipList *l, const Service *s, uint32_t slice, enum sm_vip_fla
         v = &l->vips[l->n++];
         *v = (BpfVip) {
                 .key = { .port = htons(s->port), .slice = slice },
-                .value = { .service = s->id, .protocol = (__u8) s->model->protocol, .flags = (__u8) flags },
+                .value = {
+                        .service = s->id,
+                        .protocol = (__u8) s->model->protocol,
+                        .flags = (__u8) flags,
+                        .generation = sm_service_at(tables_view(s->manager->tables), s->id)->generation,
+                },
         };
         memcpy(v->key.address, &s->address, sizeof(v->key.address));
         return 0;

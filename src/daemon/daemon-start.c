@@ -93,8 +93,8 @@ static int load_programs(Manager *m) {
         choose_settings(m);
         r = bpf_programs_new(m->settings, &m->bpf);
         if (r == -EPERM) {
-                refuse("The kernel does not let this process load BPF programs, in spite of its capabilities: "
-                       "is it locked down, or is bpf(2) filtered?");
+                refuse("The kernel does not let this process load BPF programs, in spite of its "
+                       "capabilities: is it locked down, or is bpf(2) filtered?");
                 return MANAGER_E_NO_PERMISSION;
         }
         if (r < 0) {

@@ -428,8 +428,9 @@ uint64_t tables_epoch(const Tables *t) {
         return t->epoch;
 }
 
-/* An endpoint's id is not given away while something is in flight to it: its end would be counted on the
- * next one. Raising the generation makes the relay close what it has pooled. */
+/* The id of a service or an endpoint is not given away while something is in flight to it: its end would
+ * be counted on the next one. Raising the generation tells the relay which connections are not the next
+ * one's. */
 static bool tables_release(Tables *t, const Retired *retired) {
         if (retired->kind == RETIRED_EXTENT) {
                 free_extents_give(&t->free_cells, retired->start, retired->n);
@@ -441,6 +442,13 @@ static bool tables_release(Tables *t, const Retired *retired) {
                 if (__atomic_load_n(&state->in_flight, __ATOMIC_ACQUIRE) != 0)
                         return false;
                 __atomic_fetch_add(&t->endpoints[retired->start].generation, 1, __ATOMIC_RELEASE);
+        }
+        if (retired->table == ID_SERVICE) {
+                const struct sm_service_counters *counters = &t->view.service_counters[retired->start];
+
+                if (__atomic_load_n(&counters->active, __ATOMIC_ACQUIRE) != 0)
+                        return false;
+                __atomic_fetch_add(&t->services[retired->start].generation, 1, __ATOMIC_RELEASE);
         }
         t->ids[retired->table].used[retired->start] = 0;
         return true;

@@ -197,6 +197,26 @@ static void test_endpoint_id_waits_for_what_is_in_flight(void **state) {
         assert_int_equal(sm_endpoint_state_at(view, 2)->failures, 0);
 }
 
+static void test_service_id_waits_for_active_requests(void **state) {
+        Fixture *f = *state;
+        const struct sm_tables *view = tables_view(f->tables);
+        uint32_t id, generation;
+
+        for (uint32_t i = 1; i < N_IDS; i++)
+                assert_int_equal(tables_id_get(f->tables, ID_SERVICE, &id), 0);
+        generation = sm_service_at(view, 2)->generation;
+        sm_service_counters_at(view, 2)->active = 1;
+        tables_id_put(f->tables, ID_SERVICE, 2);
+        tables_epoch_passed(f->tables, tables_epoch(f->tables));
+        assert_int_equal(tables_id_get(f->tables, ID_SERVICE, &id), -ENOSPC);
+
+        sm_service_counters_at(view, 2)->active = 0;
+        tables_epoch_passed(f->tables, tables_epoch(f->tables));
+        assert_int_equal(tables_id_get(f->tables, ID_SERVICE, &id), 0);
+        assert_int_equal(id, 2);
+        assert_int_equal(sm_service_at(view, 2)->generation, generation + 1);
+}
+
 static void test_restart_keeps_what_is_in_force(void **state) {
         Fixture *f = *state;
         Sample s = sample(f, 5, 'a');
@@ -255,6 +275,7 @@ int main(void) {
                 table_test(test_extent_rests_until_epoch_passed),
                 table_test(test_ids_rest_until_epoch_passed),
                 table_test(test_endpoint_id_waits_for_what_is_in_flight),
+                table_test(test_service_id_waits_for_active_requests),
                 table_test(test_restart_keeps_what_is_in_force),
                 table_test(test_restart_does_not_reuse_what_may_be_read),
                 table_test(test_restart_refuses_damage),

@@ -27,12 +27,16 @@ static void downstream_free(Downstream *d) {
         slab_free(&w->downstream_slab, d);
 }
 
+uint32_t downstream_service(const Downstream *d) {
+        return shared_tables_is_current(d->worker->tables, d->service, d->generation) ? d->service : 0;
+}
+
 static void on_downstream(Socket *s) {
         downstream_run(CONTAINER_OF(s, Downstream, socket));
 }
 
 static void close_idle(Downstream *d) {
-        count_reason(worker_tables(d->worker), d->service, SM_REASON_IDLE_CLOSED);
+        count_reason(worker_tables(d->worker), downstream_service(d), SM_REASON_IDLE_CLOSED);
         downstream_free(d);
 }
 
@@ -68,6 +72,7 @@ int downstream_new(Worker *w, int fd, const __u8 source[static 16], const struct
         *d = (Downstream){
                 .worker = w,
                 .service = caller->socket.service,
+                .generation = caller->socket.generation,
                 .slice = caller->socket.slice,
                 .cgroup = caller->socket.cgroup,
                 .destination_port = caller->socket.port,
@@ -75,7 +80,7 @@ int downstream_new(Worker *w, int fd, const __u8 source[static 16], const struct
         };
         memcpy(d->source, source, sizeof(d->source));
         memcpy(d->destination, caller->socket.address, sizeof(d->destination));
-        policy = shared_tables_policy(w->tables, d->service, &(__u32){ 0 });
+        policy = shared_tables_policy(w->tables, downstream_service(d), &(__u32){ 0 });
         d->idle_time = policy ? policy->idle_timeout_ms * NSEC_PER_MSEC : IDLE_TIME_DEFAULT;
         socket_init(&d->socket, fd, on_downstream);
         d->socket.readable = d->socket.writable = true; /* the request is there already, as a rule */
@@ -188,7 +193,7 @@ static void finish(Downstream *d, Progress p) {
 static void begin_exchange(Downstream *d) {
         d->exchange = exchange_new(d);
         if (!d->exchange) {
-                count_reason(worker_tables(d->worker), d->service, SM_REASON_OVERLOADED);
+                count_reason(worker_tables(d->worker), downstream_service(d), SM_REASON_OVERLOADED);
                 downstream_free(d);
                 return;
         }

@@ -24,7 +24,7 @@ typedef struct Downstream {
         DownstreamState state;
         Exchange *exchange;
         Buffer *in; /* what was received and not consumed */
-        uint32_t service, slice;
+        uint32_t service, generation, slice;
         nsec_t idle_time; /* by the service's policy, as of the last request */
         uint64_t cgroup;
         __u8 source[16];      /* the caller's address */
@@ -36,6 +36,9 @@ typedef struct Downstream {
 /* Takes over the descriptor, and begins to serve. */
 int downstream_new(Worker *w, int fd, const __u8 source[static 16], const struct sm_caller *caller,
                    bool refused);
+
+/* The service that it was captured for; 0 when that has been withdrawn and its id is another one's. */
+uint32_t downstream_service(const Downstream *d);
 
 /* Goes on as far as it can; may free the downstream. */
 void downstream_run(Downstream *d);

@@ -22,7 +22,7 @@ Exchange *exchange_new(Downstream *d) {
         x->worker = w;
         x->downstream = d;
         x->tables = shared_tables_ref(w->tables);
-        x->service = d->service;
+        x->service = downstream_service(d);
         x->started = x->moved = w->now;
         x->request_kept = true;
         list_init(&x->reader_link);

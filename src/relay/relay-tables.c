@@ -120,6 +120,12 @@ const struct sm_policy *shared_tables_policy(const SharedTables *t, __u32 servic
         return *ret_base > 0 ? (const struct sm_policy *) sm_cell_at(&t->tables, *ret_base) : NULL;
 }
 
+bool shared_tables_is_current(const SharedTables *t, __u32 service, __u32 generation) {
+        const struct sm_service *s = sm_service_at(&t->tables, service);
+
+        return s && __atomic_load_n(&s->generation, __ATOMIC_ACQUIRE) == generation;
+}
+
 SharedTables *shared_tables_ref(SharedTables *t) {
         atomic_fetch_add_explicit(&t->users, 1, memory_order_relaxed);
         return t;

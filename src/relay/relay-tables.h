@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <stdbool.h>
+
 #include "../abi/abi-link.h"
 #include "../engine/engine-access.h"
 
@@ -29,6 +31,9 @@ int shared_tables_new(const struct sm_link_tables *message, int fds[static _SM_T
 /* The service's policy in force; NULL if it has none. *ret_base is its cell, 0 for none. Valid until the
  * worker has answered the next ping, or as long as an exchange is among its readers. */
 const struct sm_policy *shared_tables_policy(const SharedTables *t, __u32 service, __u32 *ret_base);
+
+/* Whether the id still is that of the service that it was under this generation. */
+bool shared_tables_is_current(const SharedTables *t, __u32 service, __u32 generation);
 
 SharedTables *shared_tables_ref(SharedTables *t);
 SharedTables *shared_tables_unref(SharedTables *t); /* accepts and returns NULL */

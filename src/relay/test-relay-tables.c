@@ -59,6 +59,23 @@ static void test_mapped(void **state) {
         assert_null(shared_tables_unref(NULL));
 }
 
+static void test_generation(void **state) {
+        static const struct sm_service second = { .generation = 3 };
+        int fds[_SM_TABLE_MAX];
+        SharedTables *t;
+
+        make_fds(fds);
+        assert_int_equal(pwrite(fds[SM_TABLE_SERVICES], &second, sizeof(second), 2 * sizeof(second)),
+                         sizeof(second));
+        assert_int_equal(shared_tables_new(&good, fds, &t), 0);
+        close_fds(fds);
+        assert_true(shared_tables_is_current(t, 2, 3));
+        assert_false(shared_tables_is_current(t, 2, 2));
+        assert_true(shared_tables_is_current(t, 1, 0));
+        assert_false(shared_tables_is_current(t, 3, 0)); /* outside the tables */
+        shared_tables_unref(t);
+}
+
 static void test_refused(void **state) {
         struct sm_link_tables cases[] = { good, good, good, good, good, good };
         static const int expected[] = { -EINVAL, -EINVAL, -ERANGE, -ERANGE, -ERANGE, -ERANGE };
@@ -128,6 +145,7 @@ static void test_mailbox_drops_what_it_holds(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_mapped),
+                cmocka_unit_test(test_generation),
                 cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_last_user_unmaps),
                 cmocka_unit_test(test_mailbox),

@@ -43,7 +43,8 @@ def has_words(sentence, words):
 
 
 def assert_status_tells(host, *words):
-    r = subprocess.run(host.enter('slicemeshctl', 'status'), check=False, capture_output=True, text=True, timeout=60)
+    r = subprocess.run(host.enter('slicemeshctl', 'status'), check=False, capture_output=True, text=True,
+                       timeout=60)
     assert r.returncode == 3 and has_words(r.stderr, words), r
 
 

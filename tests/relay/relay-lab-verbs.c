@@ -70,6 +70,7 @@ static int verb_callers(Lab *l, char **a, JsonWriter *w) {
         caller.socket.protocol = (uint8_t) p->protocol;
         caller.socket.recorded = 1;
         caller.socket.service = s->id;
+        caller.socket.generation = sm_service_at(tables_view(l->mesh.tables), s->id)->generation;
         return write_records(l, key, caller, first, last);
 }
 
