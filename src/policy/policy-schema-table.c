@@ -29,7 +29,7 @@ const SchemaKey schema_keys[] = {
         { PLACE_RELAY, TYPE_UNSIGNED, "workers", IN(PolicyMesh, relay_workers), .max = SM_WORKERS_MAX,
           .standard = "0", .doc = "Threads; 0 is one for each CPU." },
         { PLACE_RELAY, TYPE_UNSIGNED, "max-connections", IN(PolicyMesh, max_connections), .min = 1,
-          .max = 1000000, .standard = "10000",
+          .max = 1000000, .standard = "8192",
           .doc = "Connections of callers at once; more are refused as overloaded." },
         { PLACE_RELAY, TYPE_SIZE, "max-head", IN(PolicyMesh, max_head), .unit = 1, .min = 1 * KIB,
           .max = SM_HEAD_MAX, .standard = "16K", .doc = "The longest head of a request or response." },

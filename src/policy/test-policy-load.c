@@ -58,7 +58,7 @@ static void test_nothing(void **state) {
         assert_int_equal(p->mesh.vip_prefix, 16);
         assert_int_equal(p->mesh.relay_port, 7471);
         assert_int_equal(p->mesh.relay_workers, 0);
-        assert_int_equal(p->mesh.max_connections, 10000);
+        assert_int_equal(p->mesh.max_connections, 8192);
         assert_int_equal(p->mesh.max_head, 16384);
         assert_int_equal(p->mesh.max_buffer, 65536);
         assert_int_equal(p->mesh.drain_usec, 30 * 1000000);
