@@ -208,13 +208,13 @@ class Guard:
             while True:
                 events = selector.select(None if ready else max(0, deadline - time.monotonic()))
                 sources = [key.fileobj for key, _ in events]
-                if notify in sources and not ready:
+                if notify in sources:
+                    # To the end: if nobody read what nspawn passes on, systemd would stop in the middle of it.
                     fields = dict(line.split('=', 1) for line in notify.recv(4096).decode().splitlines())
                     self.leader = int(fields.get('X_NSPAWN_LEADER_PID', self.leader or 0))
-                    ready = fields.get('READY') == '1'
-                    if ready:
+                    if fields.get('READY') == '1' and not ready:
+                        ready = True
                         print(json.dumps({'leader': self.leader}), flush=True)
-                        selector.unregister(notify)
                 if sys.stdin in sources:
                     return
                 if not ready and (self.nspawn.poll() is not None or time.monotonic() >= deadline):

@@ -68,6 +68,13 @@ def test_has_only_a_loopback():
     assert run('ls', '/sys/class/net').stdout.split() == ['lo']
 
 
+def test_outlives_slow_jobs():
+    """systemd tells nspawn of each, three times a second, and that tells the sandbox: somebody must listen."""
+    done = run('sh', '-c', 'timeout 30 systemd-run --quiet --service-type=oneshot sleep 14; '
+               'timeout 10 systemctl start a.slice && echo done')
+    assert done.stdout == 'done\n'
+
+
 def test_starts_no_service_of_the_host():
     units = run('systemctl', 'list-units', '--type=service', '--state=running', '--plain',
                 '--no-legend').stdout
