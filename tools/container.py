@@ -209,7 +209,7 @@ class Guard:
                 events = selector.select(None if ready else max(0, deadline - time.monotonic()))
                 sources = [key.fileobj for key, _ in events]
                 if notify in sources:
-                    # To the end: if nobody read what nspawn passes on, systemd would stop in the middle of it.
+                    # To the end: while nobody reads what nspawn passes on, systemd waits.
                     fields = dict(line.split('=', 1) for line in notify.recv(4096).decode().splitlines())
                     self.leader = int(fields.get('X_NSPAWN_LEADER_PID', self.leader or 0))
                     if fields.get('READY') == '1' and not ready:

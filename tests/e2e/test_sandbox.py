@@ -69,7 +69,7 @@ def test_has_only_a_loopback():
 
 
 def test_outlives_slow_jobs():
-    """systemd tells nspawn of each, three times a second, and that tells the sandbox: somebody must listen."""
+    """systemd tells nspawn of each, three times a second, and nspawn the sandbox: that must listen."""
     done = run('sh', '-c', 'timeout 30 systemd-run --quiet --service-type=oneshot sleep 14; '
                'timeout 10 systemctl start a.slice && echo done')
     assert done.stdout == 'done\n'
