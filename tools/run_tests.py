@@ -5,6 +5,7 @@ Builds everything and runs the tests, or only the named rings of them:
 
   unit   each file on its own; also with the address and undefined sanitizers
   style  the rules of docs/style.md and docs/architecture.md
+  model  the protocol of the fast path, by spin
   fuzz   each fuzzer over its corpus and a few seconds more
   bpf    the BPF programs on real sockets (root)
   relay  the relay alone, between real sockets (root); also with the sanitizers
@@ -25,7 +26,7 @@ import time
 import xml.etree.ElementTree
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
-RINGS = ('unit', 'style', 'fuzz', 'bpf', 'relay', 'e2e')
+RINGS = ('unit', 'style', 'model', 'fuzz', 'bpf', 'relay', 'e2e')
 LISTED = 40  # failures that are named at the end
 NEED_ROOT = ('bpf', 'relay', 'e2e')
 
@@ -49,7 +50,7 @@ class Build:
 
 
 BUILDS = (
-    Build('build', ('unit', 'style', 'bpf', 'relay', 'e2e')),
+    Build('build', ('unit', 'style', 'model', 'bpf', 'relay', 'e2e')),
     Build('build-asan', ('unit', 'relay'), ('-Db_sanitize=address,undefined', '-Db_lundef=false')),
     Build('build-fuzz', ('fuzz',), ('-Dfuzzing=true', '-Db_lundef=false'), 'clang'),
 )

@@ -17,6 +17,7 @@
 #define SM_HEAD_FIELDS_MAX 128  /* header fields in one head */
 #define SM_HEAD_MAX 32768       /* bytes in one head, relay */
 #define SM_HEAD_KERNEL_MAX 4096 /* bytes in one head, kernel side */
+#define SM_REQUEST_KEPT_MAX (2 * SM_HEAD_KERNEL_MAX) /* bytes in a request, body included, kernel side */
 
 #define SM_WORKERS_MAX 32
 #define SM_SLICES_MAX 256
