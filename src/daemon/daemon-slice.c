@@ -258,33 +258,35 @@ int slice_follow(Slice *s) {
                                         "replace");
 }
 
-static int unit_came(sd_bus_message *message, void *userdata, sd_bus_error *error) {
-        Manager *m = userdata;
+/* The slice that a signal of systemd is about; NULL if it is about another unit. */
+static int read_slice(Manager *m, sd_bus_message *message, Slice **ret) {
         const char *name;
-        Slice *s;
         int r;
 
         r = sd_bus_message_read(message, "s", &name);
         if (r < 0)
                 return r;
-        s = hashmap_get(m->slices, name);
-        return s ? slice_query(s) : 0;
+        *ret = hashmap_get(m->slices, name);
+        return 0;
+}
+
+static int unit_came(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        Slice *s;
+        int r;
+
+        r = read_slice(userdata, message, &s);
+        return r < 0 || !s ? r : slice_query(s);
 }
 
 /* Asking about it now would have systemd load it again, and tell of that. */
 static int unit_went(sd_bus_message *message, void *userdata, sd_bus_error *error) {
-        Manager *m = userdata;
-        const char *name;
         Slice *s;
         int r;
 
-        r = sd_bus_message_read(message, "s", &name);
-        if (r < 0)
-                return r;
-        s = hashmap_get(m->slices, name);
-        if (s)
+        r = read_slice(userdata, message, &s);
+        if (r >= 0 && s)
                 slice_update(s, "");
-        return 0;
+        return r;
 }
 
 int slices_subscribe(Manager *m) {
