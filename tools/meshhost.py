@@ -14,14 +14,7 @@ UNITS = ('--unit=slicemeshd.service', '--unit=slicemesh-relay.service', '--unit=
 PASSED_ON = ('PATH', 'HOME', 'USER', 'TERM', 'COLORTERM', 'NO_COLOR', 'LANG', 'LANGUAGE', 'CI')
 
 # As the maintainer scripts of a package would.
-AFTER_INSTALL = '''
-for f in "$DESTDIR"/usr/lib/sysusers.d/slicemesh*.conf; do
-        [ ! -e "$f" ] || systemd-sysusers --root="$DESTDIR" "$f"
-done
-for f in "$DESTDIR"/usr/lib/tmpfiles.d/slicemesh*.conf; do
-        [ ! -e "$f" ] || systemd-tmpfiles --root="$DESTDIR" --create --exclude-prefix=/run "$f"
-done
-'''
+AFTER_INSTALL = 'systemd-sysusers slicemesh.conf && systemd-tmpfiles --create slicemesh.conf'
 
 
 def build(directory):
@@ -48,7 +41,7 @@ class MeshHost(Container):
 
     def __init__(self, build_directory, *, policy=None, daemon=True, cgroup='unified', prepare=()):
         destination = shlex.quote(str(build_directory))
-        steps = [f'meson install -C {destination} --quiet --no-rebuild --destdir "$DESTDIR"', AFTER_INSTALL]
+        steps = [f'meson install -C {destination} --quiet --no-rebuild --destdir "$DESTDIR"']
         visible = [REPOSITORY, build_directory, os.getcwd()]
         if policy:
             steps.append('rm -rf "$DESTDIR/etc/slicemesh"; '
@@ -59,14 +52,21 @@ class MeshHost(Container):
 
     def boot(self):
         super().boot()
-        if self.daemon:
-            started = subprocess.run(self.enter('systemctl', 'start', 'slicemeshd.service'), check=False,
-                                     stdin=subprocess.DEVNULL, capture_output=True, text=True)
-            if started.returncode != 0:
-                text = started.stderr + self.journal('--output=short-monotonic', *UNITS)
-                self.close()
-                raise ContainerError(f'slicemeshd.service did not start\n{text}')
+        try:
+            self.output('sh', '-c', AFTER_INSTALL)
+            if self.daemon:
+                self.start_daemon()
+        except BaseException:
+            self.close()
+            raise
         return self
+
+    def start_daemon(self):
+        started = subprocess.run(self.enter('systemctl', 'start', 'slicemeshd.service'), check=False,
+                                 stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if started.returncode != 0:
+            text = started.stderr + self.journal('--output=short-monotonic', *UNITS)
+            raise ContainerError(f'slicemeshd.service did not start\n{text}')
 
     def journal(self, *arguments):
         self.output('journalctl', '--sync')

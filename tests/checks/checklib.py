@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 import re
+import shutil
 import subprocess
 
 CHECKS = {}
@@ -82,12 +83,21 @@ def sample(tree):
     return [File(path, text) for path, text in tree.items()]
 
 
+def list_files(top):
+    command = ['git', '-c', 'safe.directory=*', '-C', top, 'ls-files', '-z', '--cached', '--others',
+               '--exclude-standard']
+    if (top / '.git').exists() and shutil.which('git'):
+        listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return set(filter(None, listed.split('\0')))
+    # An unpacked archive: all but what building and testing leave there.
+    paths = (path.relative_to(top) for path in top.rglob('*'))
+    return {str(path) for path in paths if not re.match(r'build|\.|.*__pycache__', str(path))}
+
+
 def tree_files(top):
     """Every text file that is in git or would be added to it."""
-    command = ['git', '-C', top, 'ls-files', '-z', '--cached', '--others', '--exclude-standard']
-    listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split('\0')
     files = []
-    for path in sorted(filter(None, set(listed))):
+    for path in sorted(list_files(pathlib.Path(top))):
         full = pathlib.Path(top, path)
         if not full.is_file() or path.startswith('tests/fuzz/'):
             continue  # deleted but not committed; corpora are not text
