@@ -79,7 +79,7 @@ def test_every_server_is_reached(mesh):
 
 
 def test_wrk(mesh):
-    output = mesh.run('wrk', '-t2', '-c64', '-d2s', f'{STATIC}/file/small')
+    output = mesh.run('wrk', '-t2', '-c64', '-d2s', f'{STATIC}:80/file/small')
     assert 'Socket errors' not in output and 'Non-2xx' not in output, output
     assert int(output.split(' requests in')[0].split()[-1]) > 100
 

@@ -5,7 +5,7 @@ import contextlib
 import subprocess
 
 import pytest
-from mesh import BUS_NAME, BUS_PATH, MANAGER, PYTHON, Mesh, wait_until
+from mesh import BUS_NAME, BUS_PATH, MANAGER, PYTHON, SLICE, Mesh, wait_until
 
 POLICY = {
     'mesh.yaml': 'slices: [shop.slice]\n',
@@ -144,6 +144,8 @@ def test_with_a_relay_that_does_not_start():
         h.start_python('a', '127.0.1.1')
         assert h.curl(f'{RAW}/echo?x') == 'a x\n'
         waiting = h.popen('curl', '-sS', '--max-time', '30', f'{WEB}/echo?x')
+        # A reload of systemd while it starts the client would lose the client's standard output.
+        wait_until(lambda: h.get(h.slice_path('shop.slice'), SLICE, 'Captured') == 2, 'it to be waiting')
         h.output('rm', '-r', '/etc/systemd/system/slicemesh-relay.service.d')
         h.systemctl('daemon-reload')
         assert waiting.communicate(timeout=60)[0] == 'a x\n'
