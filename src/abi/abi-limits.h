@@ -19,6 +19,10 @@
 #define SM_HEAD_KERNEL_MAX 4096 /* bytes in one head, kernel side */
 #define SM_REQUEST_KEPT_MAX (2 * SM_HEAD_KERNEL_MAX) /* bytes in a request, body included, kernel side */
 
+/* Bytes that the relay buffers of one direction of one exchange. */
+#define SM_BUFFER_MIN 4096
+#define SM_BUFFER_MAX (1 << 20)
+
 #define SM_WORKERS_MAX 32
 #define SM_SLICES_MAX 256
 

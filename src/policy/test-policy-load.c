@@ -60,7 +60,7 @@ static void test_nothing(void **state) {
         assert_int_equal(p->mesh.relay_workers, 0);
         assert_int_equal(p->mesh.max_connections, 8192);
         assert_int_equal(p->mesh.max_head, 16384);
-        assert_int_equal(p->mesh.max_buffer, 65536);
+        assert_int_equal(p->mesh.max_buffer, 32768);
         assert_int_equal(p->mesh.drain_usec, 30 * 1000000);
         assert_int_equal(p->mesh.max_services, 512);
         assert_int_equal(p->mesh.max_cells, (2 << 20) / SM_CELL_SIZE);

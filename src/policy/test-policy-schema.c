@@ -82,7 +82,7 @@ static void test_store(void **state) {
         refuse(find(PLACE_ENDPOINT, "state"), "Drain", &e, "enabled, drain or disabled");
         store(find(PLACE_RELAY, "buffer"), "1M", &m);
         assert_int_equal(m.max_buffer, 1 << 20);
-        refuse(find(PLACE_RELAY, "buffer"), "4095", &m, "a size from 4K to 16M, like 64K or 8M");
+        refuse(find(PLACE_RELAY, "buffer"), "4095", &m, "a size from 4K to 1M, like 64K or 8M");
         store(find(PLACE_CAPS, "memory"), "2M", &m);
         assert_int_equal(m.max_cells, (2 << 20) / SM_CELL_SIZE);
         refuse(find(PLACE_CAPS, "memory"), "1048577", &m, "a size from 1M to 4G, like 64K or 8M");

@@ -23,14 +23,12 @@ static const struct {
         [SM_TABLE_SERVICE_COUNTERS] = { sizeof(struct sm_service_counters), PROT_READ | PROT_WRITE },
 };
 
-#define BUFFER_BYTES_MIN 4096
-#define BUFFER_BYTES_MAX (1 << 20)
 #define HEAD_BYTES_MIN 1024
 
 static int check_settings(const struct sm_link_tables *m) {
         if (m->max_connections == 0)
                 return -ERANGE;
-        if (m->buffer_bytes < BUFFER_BYTES_MIN || m->buffer_bytes > BUFFER_BYTES_MAX)
+        if (m->buffer_bytes < SM_BUFFER_MIN || m->buffer_bytes > SM_BUFFER_MAX)
                 return -ERANGE;
         if (m->head_bytes < HEAD_BYTES_MIN || m->head_bytes > SM_HEAD_MAX)
                 return -ERANGE;

@@ -113,7 +113,7 @@ int main(int argc, char **argv) {
         Lab lab = {
                 .link = { .fd = -EBADF, .workers = 1 },
                 .tables = { .max_connections = 4096,
-                            .buffer_bytes = 65536,
+                            .buffer_bytes = 32768,
                             .head_bytes = SM_HEAD_MAX,
                             .drain_ms = 5000 },
         };

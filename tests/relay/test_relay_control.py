@@ -49,8 +49,10 @@ class Servers:
             wire.close()
 
 
-def readable(sock):
-    return bool(select.select([sock], [], [], 1)[0])
+def first_accepted(*upstreams):
+    """The connection that is the first to come to one of them, however long a new relay takes to start."""
+    ready = select.select([u.listener for u in upstreams], [], [], 30)[0]
+    return next(u for u in upstreams if u.listener in ready).accept()
 
 
 def ask(client, n=1):
@@ -339,13 +341,14 @@ def test_relay_is_killed(own_lab):
     assert service.counters()["active"] == 6
     recorded = service.socket()
     lab.relay.process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, lab.relay.pid, os.WSTOPPED | os.WNOWAIT)  # until then it may still accept
     recorded.settimeout(20)
     recorded.connect(("127.0.0.1", lab.port))
     recorded.sendall(request("/waits"))
     lab.replace_relay()
     for client in hanging:
         client.expect_gone()
-    server = a.accept() if readable(a.listener) else b.accept()
+    server = first_accepted(a, b)
     assert server.read_request().head.start == "GET /waits HTTP/1.1"
     assert service.counters()["active"] == 1
     assert service.endpoint(0)["in_flight"] + service.endpoint(1)["in_flight"] == 1
