@@ -4,7 +4,8 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-#include "../src/abi/abi-slot.h"
+#include "../src/abi/abi-downstream.h"
+#include "../src/abi/abi-state.h"
 
 /*
  * The fast path's shared memory. Changed by the programs and the relay, by src/engine/engine-slot.h and
@@ -42,3 +43,46 @@ struct {
         __type(key, __u32);
         __type(value, struct sm_stack);
 } free_downstreams __weak SEC(".maps");
+
+/* What of the fast path is to be used. Written by slicemeshd. */
+struct {
+        __uint(type, BPF_MAP_TYPE_ARRAY);
+        __uint(map_flags, BPF_F_MMAPABLE);
+        __uint(max_entries, 1);
+        __type(key, __u32);
+        __type(value, struct sm_fast_control);
+} fast_control __weak SEC(".maps");
+
+/* By downstream. Written by D's program. */
+struct {
+        __uint(type, BPF_MAP_TYPE_ARRAY);
+        __uint(map_flags, BPF_F_MMAPABLE);
+        __uint(max_entries, 1);
+        __type(key, __u32);
+        __type(value, struct sm_request_copy);
+} requests __weak SEC(".maps");
+
+/* By service, and by slice. */
+struct {
+        __uint(type, BPF_MAP_TYPE_ARRAY);
+        __uint(map_flags, BPF_F_MMAPABLE);
+        __uint(max_entries, 1);
+        __type(key, __u32);
+        __type(value, struct sm_path_counters);
+} service_paths __weak SEC(".maps");
+
+struct {
+        __uint(type, BPF_MAP_TYPE_ARRAY);
+        __uint(map_flags, BPF_F_MMAPABLE);
+        __uint(max_entries, SM_SLICES_MAX);
+        __type(key, __u32);
+        __type(value, struct sm_path_counters);
+} slice_paths __weak SEC(".maps");
+
+/* Which slice a cgroup is, or is the nearest managed ancestor of. Written by slicemeshd, for `enrol`. */
+struct {
+        __uint(type, BPF_MAP_TYPE_HASH);
+        __uint(max_entries, SM_SLICES_MAX);
+        __type(key, __u64);
+        __type(value, __u32);
+} managed_cgroups __weak SEC(".maps");

@@ -3,6 +3,8 @@
 
 #include <linux/types.h>
 
+#include "abi-slot.h"
+
 /*
  * How a captured connection is known: keys and values of the maps between the connect hook, sock_ops and
  * the relay. IPv4 addresses are always stored mapped (::ffff:a.b.c.d); ports are in network order.
@@ -53,9 +55,11 @@ struct sm_socket_context {
         __u32 uid;
         __u64 cgroup; /* id of the caller's own cgroup, that is of its unit */
         __u32 pid;
+        __u32 downstream; /* index, of an http connection that may take the fast path; else 0 */
+        __u32 slow;       /* enum sm_slow: why it may not, as far as that is known when it connects */
         __u32 _pad;
 };
-_Static_assert(sizeof(struct sm_socket_context) == 56, "ABI");
+_Static_assert(sizeof(struct sm_socket_context) == 64, "ABI");
 
 /* Map `callers`, LRU hash: from the peer address that the relay sees to who it is. Written by sock_ops
  * before the SYN leaves, deleted by the relay when it has accepted, or by sock_ops when D closes. */
@@ -70,5 +74,45 @@ struct sm_caller {
         struct sm_socket_context socket;
         __u64 cookie; /* of D */
         __u64 since;  /* ns, CLOCK_MONOTONIC */
+        __u64 downstream_word; /* of socket.downstream when it was new: what sm_downstream_adopt() takes */
 };
-_Static_assert(sizeof(struct sm_caller) == 72, "ABI");
+_Static_assert(sizeof(struct sm_caller) == 88, "ABI");
+
+/* Map `relay_contexts`, sk_storage of the relay's sockets, set by the relay through the descriptor. */
+struct sm_relay_context {
+        __u32 slot;       /* of U, else 0 */
+        __u32 connection; /* of that slot, the upper 16 bits of its word */
+        __u32 downstream; /* of A, else 0 */
+        __u32 _pad;
+};
+_Static_assert(sizeof(struct sm_relay_context) == 16, "ABI");
+
+/* Map `server_contexts`, sk_storage of S, set when it is enrolled; written in S's send() alone. */
+struct sm_server_context {
+        __u32 slot;
+        __u32 connection;  /* as above */
+        __u64 sender;      /* pid_tgid of the thread whose send() lets bytes through; 0 = none */
+        __u64 word;        /* of the slot, as that thread has left it */
+        __u32 let_through; /* bytes, in this call */
+        __u32 _pad;
+};
+_Static_assert(sizeof(struct sm_server_context) == 32, "ABI");
+
+/* What the relay runs the program `enrol` with (BPF_PROG_TEST_RUN): the server's end of a connection that it
+ * has just put into the pool. Returns enum sm_enrolled. */
+struct sm_enrolment {
+        __u8 ethernet[16]; /* a packet is expected, and this is not looked at */
+        struct sm_server_key key;
+        __u32 slot;
+        __u32 connection;
+};
+_Static_assert(sizeof(struct sm_enrolment) == 64, "ABI");
+
+enum sm_enrolled {
+        SM_ENROLLED,
+        SM_ENROLLED_NOT_HERE,  /* no such socket in this network namespace: the endpoint is remote */
+        SM_ENROLLED_UNMANAGED, /* the server is in no managed slice */
+        SM_ENROLLED_BLOCKING,  /* its socket is blocking */
+        SM_ENROLLED_UNREAD,    /* it has not read everything that it was sent */
+        SM_ENROLLED_BUSY,      /* somebody else's program has the socket, or the map is full */
+};

@@ -8,7 +8,7 @@
 
 /* Layout of everything in src/abi. Bump it with any change of a struct: pinned maps and the relay
  * connection of an older build are then refused instead of misread. */
-#define SM_ABI_VERSION 1
+#define SM_ABI_VERSION 2
 
 #define SM_CELL_SIZE 64 /* bytes; one cache line */
 
@@ -16,8 +16,12 @@
 
 #define SM_HEAD_FIELDS_MAX 128  /* header fields in one head */
 #define SM_HEAD_MAX 32768       /* bytes in one head, relay */
-#define SM_HEAD_KERNEL_MAX 4096 /* bytes in one head, kernel side */
-#define SM_REQUEST_KEPT_MAX (2 * SM_HEAD_KERNEL_MAX) /* bytes in a request, body included, kernel side */
+#define SM_HEAD_KERNEL_MAX 8192 /* bytes in one head, kernel side */
+
+/* Bytes in one request or response, body included, that the kernel moves: they are not subject to the
+ * receiver's buffer limit, so this is what it can be made to hold for one connection. */
+#define SM_FAST_MAX 65536
+#define SM_REQUEST_KEPT_MAX 12288 /* of which so many are kept, to be sent again if the endpoint dies */
 
 /* Bytes that the relay buffers of one direction of one exchange. */
 #define SM_BUFFER_MIN 4096

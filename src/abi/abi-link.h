@@ -40,8 +40,8 @@ enum sm_link_type {
         SM_LINK_EVENT,        /* struct sm_link_event */
 };
 
-/* Descriptors of SM_LINK_TABLES, in this order. All but CALLERS are mapped, read-write where the
- * comments of abi-state.h let the relay write, else read-only. */
+/* Descriptors of SM_LINK_TABLES, in this order. Those before _SM_TABLE_MAPPED_MAX are mapped, read-write where
+ * the comments of abi-state.h, abi-slot.h and abi-downstream.h let the relay write, else read-only. */
 enum sm_table {
         SM_TABLE_CELLS,
         SM_TABLE_SERVICES,
@@ -50,7 +50,21 @@ enum sm_table {
         SM_TABLE_SUBSET_STATES,
         SM_TABLE_ROUTE_STATES,
         SM_TABLE_SERVICE_COUNTERS,
-        SM_TABLE_CALLERS, /* looked up and deleted from by bpf(2) */
+        SM_TABLE_SERVICE_PATHS,
+        SM_TABLE_SLICE_PATHS,
+        SM_TABLE_FAST_CONTROL,
+        SM_TABLE_SLOTS,
+        SM_TABLE_DOWNSTREAMS,
+        SM_TABLE_IDLE_SLOTS,
+        SM_TABLE_FREE_DOWNSTREAMS,
+        SM_TABLE_REQUESTS,
+        _SM_TABLE_MAPPED_MAX,
+        /* used by bpf(2): */
+        SM_TABLE_CALLERS = _SM_TABLE_MAPPED_MAX, /* looked up and deleted from */
+        SM_TABLE_RELAY_CONTEXTS,   /* sk_storage of U and A: struct sm_relay_context */
+        SM_TABLE_UPSTREAM_SOCKETS, /* SOCKHASH of U by __u32 slot */
+        SM_TABLE_ACCEPTED_SOCKETS, /* SOCKHASH of A by __u32 downstream */
+        SM_TABLE_ENROL,            /* no table but a program, see struct sm_enrolment */
         _SM_TABLE_MAX,
 };
 

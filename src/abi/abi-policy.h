@@ -74,6 +74,8 @@ struct sm_schedule {
 enum sm_policy_flags {
         SM_POLICY_FORWARDED_FOR = 1 << 0, /* append the caller to X-Forwarded-For */
         SM_POLICY_VIA = 1 << 1,           /* append to Via, both ways */
+        SM_POLICY_FAST_NEVER = 1 << 2,    /* all requests are the relay's */
+        SM_POLICY_FAST_ALWAYS = 1 << 3,   /* even callers' blocking sockets take the fast path */
 };
 
 struct sm_policy {

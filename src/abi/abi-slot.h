@@ -21,6 +21,22 @@ struct sm_node {
         __u32 _pad;
 };
 
+/* What of the fast path is there, and not switched off. */
+enum sm_fast_feature {
+        SM_FAST_REQUESTS = 1 << 0, /* D's program takes requests */
+        SM_FAST_SERVERS = 1 << 1,  /* servers are enrolled: the kernel moves their responses */
+        SM_FAST_REPLIES = 1 << 2,  /* A's program puts the relay's small replies into D's ingress */
+};
+
+/* Map `fast_control`, one entry. Written by slicemeshd. */
+struct sm_fast_control {
+        __u32 features; /* enum sm_fast_feature; may change at any time */
+        __u32 workers;  /* that idle_slots has stacks for, for each endpoint */
+        __u32 slow;     /* enum sm_slow: what is said where a feature is missing */
+        __u32 _pad[13];
+};
+_Static_assert(sizeof(struct sm_fast_control) == SM_CELL_SIZE, "ABI");
+
 /* A stack of indexes. Map `idle_slots`: of FREE slots, by endpoint and worker (sm_idle_index()). Map
  * `free_downstreams`, one entry. The tag rises with every push and pop, so that who was interrupted
  * between reading a head and replacing it cannot mistake a new head for the one that it read. */
@@ -71,66 +87,19 @@ struct sm_slot {
         /* Of one request. Others may read them too late, and compare the word afterwards. */
         __u64 since;      /* ns, CLOCK_MONOTONIC; by D's program while TAKEN */
         __u32 downstream; /* index; by who takes the slot */
-        __u32 _pad0;
-        __u64 _pad1[4];
+        __u32 service;    /* these by D's program while TAKEN */
+        __u32 slice;
+        __u32 size;       /* of the request, in bytes */
+        __u32 body;       /* of that the body; S's program: of the response */
+        __u8 method;      /* enum sm_method */
+        __u8 status;      /* of the response, its hundreds; by S's program */
+        __u16 slow;       /* enum sm_slow: why S's program handed it over; before the state says so */
+        __u64 _pad0[2];
         /* Of one connection: written by the relay while UNUSED. */
         __u32 endpoint;
         __u32 stack; /* index in idle_slots that it returns to */
         struct sm_server_key key;
-        __u64 _pad2[2];
+        __u32 local; /* S is enrolled, and key says how it is found; else U is in upstream_sockets */
+        __u32 _pad1[3];
 };
 _Static_assert(sizeof(struct sm_slot) == 2 * SM_CELL_SIZE, "ABI");
-
-/*
- * Map `downstreams`: one for each captured http connection. Its state is
- *
- *      generation of the slot << 32 | slot << 8 | enum sm_downstream_state
- *
- * generation (the upper half of the slot's word) and slot are 0 in every state but KERNEL.
- */
-enum sm_downstream_state {
-        SM_DOWNSTREAM_CLOSED, /* the relay has not accepted yet, or is about to close A */
-        SM_DOWNSTREAM_IDLE,   /* the kernel has none of its requests, and may take one if both are in step */
-        SM_DOWNSTREAM_KERNEL, /* a request is answered over the slot named; the relay writes nothing to A */
-        SM_DOWNSTREAM_RELAY,  /* the relay answers what the kernel had taken, from the copy */
-};
-
-/* Whose it is, in the lower half of the node's word; the upper half is raised with every allocation. Who
- * takes away the last puts it back into free_downstreams. */
-enum sm_downstream_owner {
-        SM_OWNER_SOCKET = 1 << 0, /* from TCP_CONNECT until D's state is TCP_CLOSE: sock_ops */
-        SM_OWNER_RELAY = 1 << 1,  /* from accept until A is closed, and never while KERNEL */
-        SM_OWNER_NOBODY = 1 << 2, /* could not be put back for contention: the relay does it when it looks */
-};
-
-struct sm_downstream {
-        struct sm_node node; /* word: generation << 32 | enum sm_downstream_owner */
-        __u64 state;
-        /* Written by sock_ops before anybody else knows of it. */
-        __u64 cookie; /* of D, its key in the slice's SOCKHASH */
-        __u32 service;
-        __u32 slice;
-        __u32 worker; /* by the relay, before IDLE */
-        __u32 _pad0;
-        __u64 _pad1[2];
-        /*
-         * How far the relay is; written by it alone. D's program takes a request only if D's stream has got
-         * to exactly here both ways (sm_downstream_may_take()).
-         */
-        __u64 written;  /* bytes that go to D by TCP: raised before `answered`, or the state IDLE, says so */
-        __u64 answered; /* bytes received from A whose requests are answered */
-        __u64 _pad2[6];
-};
-_Static_assert(sizeof(struct sm_downstream) == 2 * SM_CELL_SIZE, "ABI");
-
-/* Map `requests`, by downstream: what the kernel has taken, for the relay to send again or to answer.
- * Written by D's program between IDLE and WAITING, read by who has moved the slot to RELAY. */
-struct sm_request_copy {
-        __u32 length;      /* of bytes, head and body */
-        __u32 head_length;
-        __u32 revision;    /* of the policy that chose, and what it chose: */
-        __u16 route;
-        __u16 subset;
-        __u8 bytes[SM_REQUEST_KEPT_MAX];
-};
-_Static_assert(sizeof(struct sm_request_copy) == 16 + SM_REQUEST_KEPT_MAX, "ABI");

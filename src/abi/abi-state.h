@@ -5,6 +5,7 @@
 
 #include "abi-limits.h"
 #include "abi-reason.h"
+#include "abi-slow.h"
 
 /*
  * Arrays that live as long as the mesh does, indexed by stable ids that slicemeshd hands out. All are
@@ -94,3 +95,12 @@ struct sm_slice_state {
         __u64 _pad[2];
 };
 _Static_assert(sizeof(struct sm_slice_state) == SM_CELL_SIZE, "ABI");
+
+/* Maps `service_paths` and `slice_paths`: which way requests went. Written by the programs (the first) and
+ * the relay (the others); a request counts under exactly one. */
+struct sm_path_counters {
+        __u64 fast;   /* decided and moved by the kernel, both ways */
+        __u64 remote; /* decided and sent by the kernel, answered by way of the relay */
+        __u64 slow[SM_SLOW_SLOTS]; /* by the relay, and why: enum sm_slow */
+};
+_Static_assert(sizeof(struct sm_path_counters) == 4 * SM_CELL_SIZE, "ABI");

@@ -4,7 +4,7 @@
 #include <stddef.h>
 
 #include "../abi/abi-policy.h"
-#include "../abi/abi-slot.h"
+#include "../abi/abi-downstream.h"
 #include "../abi/abi-state.h"
 
 /*

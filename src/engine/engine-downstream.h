@@ -3,7 +3,7 @@
 
 #include "engine-slot.h"
 
-/* The states of a downstream (abi-slot.h), and what moves it and a slot together. */
+/* The states of a downstream (abi-downstream.h), and what moves it and a slot together. */
 
 static inline enum sm_downstream_state sm_downstream_state(__u64 state) {
         return state & 0xff;
@@ -99,6 +99,8 @@ static inline __u32 sm_downstream_new(const struct sm_tables *t, struct sm_stack
         sm_store(&d->state, SM_DOWNSTREAM_CLOSED);
         sm_store(&d->written, 0);
         sm_store(&d->answered, 0);
+        d->injected = 0;
+        d->chosen_at = SM_NOTHING_CHOSEN;
         *ret_word = ((word >> 32) + 1) << 32 | SM_OWNER_SOCKET;
         sm_store(&d->node.word, *ret_word);
         return i;

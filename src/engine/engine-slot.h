@@ -13,9 +13,9 @@
 
 #define SM_SLOT_TRIES 4 /* slots that a taker looks at before it gives up on finding one that is alive */
 
-/* Which of idle_slots. */
-static inline __u32 sm_idle_index(__u32 endpoint, __u32 worker) {
-        return endpoint * SM_WORKERS_MAX + worker;
+/* Which of idle_slots; `workers` as in sm_fast_control. */
+static inline __u32 sm_idle_index(__u32 endpoint, __u32 worker, __u32 workers) {
+        return endpoint * workers + worker;
 }
 
 static inline enum sm_slot_state sm_slot_state(__u64 word) {

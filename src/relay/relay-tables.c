@@ -13,7 +13,7 @@
 static const struct {
         size_t entry_size;
         int protection;
-} layouts[SM_TABLE_CALLERS] = {
+} layouts[_SM_TABLE_MAPPED_MAX] = {
         [SM_TABLE_CELLS] = { sizeof(struct sm_cell), PROT_READ },
         [SM_TABLE_SERVICES] = { sizeof(struct sm_service), PROT_READ },
         [SM_TABLE_ENDPOINTS] = { sizeof(struct sm_endpoint), PROT_READ },
@@ -21,6 +21,14 @@ static const struct {
         [SM_TABLE_SUBSET_STATES] = { sizeof(struct sm_subset_state), PROT_READ | PROT_WRITE },
         [SM_TABLE_ROUTE_STATES] = { sizeof(struct sm_route_state), PROT_READ | PROT_WRITE },
         [SM_TABLE_SERVICE_COUNTERS] = { sizeof(struct sm_service_counters), PROT_READ | PROT_WRITE },
+        [SM_TABLE_SERVICE_PATHS] = { sizeof(struct sm_path_counters), PROT_READ | PROT_WRITE },
+        [SM_TABLE_SLICE_PATHS] = { sizeof(struct sm_path_counters), PROT_READ | PROT_WRITE },
+        [SM_TABLE_FAST_CONTROL] = { sizeof(struct sm_fast_control), PROT_READ },
+        [SM_TABLE_SLOTS] = { sizeof(struct sm_slot), PROT_READ | PROT_WRITE },
+        [SM_TABLE_DOWNSTREAMS] = { sizeof(struct sm_downstream), PROT_READ | PROT_WRITE },
+        [SM_TABLE_IDLE_SLOTS] = { sizeof(struct sm_stack), PROT_READ | PROT_WRITE },
+        [SM_TABLE_FREE_DOWNSTREAMS] = { sizeof(struct sm_stack), PROT_READ | PROT_WRITE },
+        [SM_TABLE_REQUESTS] = { sizeof(struct sm_request_copy), PROT_READ },
 };
 
 #define HEAD_BYTES_MIN 1024
@@ -100,7 +108,7 @@ int shared_tables_new(const struct sm_link_tables *message, int fds[static _SM_T
         t->settings = *message;
         t->users = 1;
 
-        for (enum sm_table i = 0; i < SM_TABLE_CALLERS; i++) {
+        for (enum sm_table i = 0; i < _SM_TABLE_MAPPED_MAX; i++) {
                 r = map_table(t, i, fds[i]);
                 if (r < 0)
                         return r;

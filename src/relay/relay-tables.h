@@ -18,7 +18,7 @@ typedef struct SharedTables {
         struct {
                 void *address;
                 size_t size;
-        } maps[SM_TABLE_CALLERS];
+        } maps[_SM_TABLE_MAPPED_MAX];
         _Atomic unsigned users;
 } SharedTables;
 

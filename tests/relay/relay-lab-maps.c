@@ -6,6 +6,7 @@
 #include <bpf/bpf.h>
 
 #include "../../src/abi/abi-connection.h"
+#include "../../src/abi/abi-downstream.h"
 #include "../../src/abi/abi-policy.h"
 #include "../../src/abi/abi-state.h"
 #include "../../src/basic/cleanup.h"
@@ -25,6 +26,19 @@ static const struct {
         [SM_TABLE_SUBSET_STATES] = { "lab_subsets", sizeof(struct sm_subset_state), 2048 },
         [SM_TABLE_ROUTE_STATES] = { "lab_routes", sizeof(struct sm_route_state), 2048 },
         [SM_TABLE_SERVICE_COUNTERS] = { "lab_counters", sizeof(struct sm_service_counters), 1024 },
+        /* the fast path is off: only index 0 is there, which means "none" */
+        [SM_TABLE_SERVICE_PATHS] = { "lab_sv_paths", sizeof(struct sm_path_counters), 1024 },
+        [SM_TABLE_SLICE_PATHS] = { "lab_sl_paths", sizeof(struct sm_path_counters), SM_SLICES_MAX },
+        [SM_TABLE_FAST_CONTROL] = { "lab_control", sizeof(struct sm_fast_control), 1 },
+        [SM_TABLE_SLOTS] = { "lab_slots", sizeof(struct sm_slot), 1 },
+        [SM_TABLE_DOWNSTREAMS] = { "lab_downstreams", sizeof(struct sm_downstream), 1 },
+        [SM_TABLE_IDLE_SLOTS] = { "lab_idle_slots", sizeof(struct sm_stack), 1 },
+        [SM_TABLE_FREE_DOWNSTREAMS] = { "lab_free_down", sizeof(struct sm_stack), 1 },
+        [SM_TABLE_REQUESTS] = { "lab_requests", sizeof(struct sm_request_copy), 1 },
+        [SM_TABLE_RELAY_CONTEXTS] = { "lab_contexts", sizeof(struct sm_relay_context), 1 },
+        [SM_TABLE_UPSTREAM_SOCKETS] = { "lab_upstreams", sizeof(__u64), 1 },
+        [SM_TABLE_ACCEPTED_SOCKETS] = { "lab_accepted", sizeof(__u64), 1 },
+        [SM_TABLE_ENROL] = { "lab_enrol", sizeof(__u64), 1 },
         [SM_TABLE_CALLERS] = { "lab_callers", sizeof(struct sm_caller), 1 << 17 },
 };
 _Static_assert(ELEMENTSOF(tables) == _SM_TABLE_MAX, "one row for each table");
