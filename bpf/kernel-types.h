@@ -7,12 +7,40 @@
  */
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
-struct sock {
-        int sk_err;
+struct file {
+        unsigned int f_flags;
 };
 
-struct tcp_sock {
-        char first; /* a struct sock stands at its start */
+struct socket {
+        struct file *file;
+};
+
+struct sock_common {
+        volatile unsigned char skc_state;
+};
+
+struct sock {
+        struct sock_common __sk_common;
+        int sk_err;
+        struct socket *sk_socket;
+        void *sk_user_data;
+};
+
+struct tcp_sock { /* a struct sock stands at its start */
+        __u32 copied_seq;
+        __u32 write_seq;
+        __u32 rcv_nxt;
+        __u32 snd_una;
+        __u64 bytes_received;
+        __u64 bytes_acked;
+};
+
+struct list_head {
+        struct list_head *next;
+};
+
+struct sk_psock {
+        struct list_head ingress_msg;
 };
 
 #pragma clang attribute pop
