@@ -51,6 +51,8 @@ static int bpf_programs_configure(BpfPrograms *b, const BpfSettings *s) {
                 { skeleton->maps.cells, s->max_cells + 1, SM_TABLE_CELLS },
                 { skeleton->maps.services, s->max_services + 1, SM_TABLE_SERVICES },
                 { skeleton->maps.service_counters, s->max_services + 1, SM_TABLE_SERVICE_COUNTERS },
+                { skeleton->maps.service_paths, s->max_services + 1, SM_TABLE_SERVICE_PATHS },
+                { skeleton->maps.slice_paths, SM_SLICES_MAX, SM_TABLE_SLICE_PATHS },
                 { skeleton->maps.endpoints, s->max_endpoints + 1, SM_TABLE_ENDPOINTS },
                 { skeleton->maps.endpoint_states, s->max_endpoints + 1, SM_TABLE_ENDPOINT_STATES },
                 { skeleton->maps.subset_states, s->max_subsets + 1, SM_TABLE_SUBSET_STATES },
@@ -235,6 +237,8 @@ void bpf_programs_tables(const BpfPrograms *b, int ret_fds[_SM_TABLE_MAX],
                 [SM_TABLE_SUBSET_STATES] = b->skeleton->maps.subset_states,
                 [SM_TABLE_ROUTE_STATES] = b->skeleton->maps.route_states,
                 [SM_TABLE_SERVICE_COUNTERS] = b->skeleton->maps.service_counters,
+                [SM_TABLE_SERVICE_PATHS] = b->skeleton->maps.service_paths,
+                [SM_TABLE_SLICE_PATHS] = b->skeleton->maps.slice_paths,
                 [SM_TABLE_CALLERS] = b->skeleton->maps.callers,
         };
 

@@ -56,6 +56,9 @@ int bus_append_counter(sd_bus_message *reply, const BusCounter *table, const cha
 /* a{st}, without zeros. `counts` are SM_REASON_SLOTS, or NULL for none. */
 int bus_append_reasons(sd_bus_message *reply, const __u64 *counts);
 
+/* Likewise: "fast", "remote", and the texts of enum sm_slow. NULL for none. */
+int bus_append_paths(sd_bus_message *reply, const struct sm_path_counters *paths);
+
 char *service_bus_path(const Service *s);   /* allocated; NULL: no memory */
 char *endpoint_bus_path(const Endpoint *e); /* likewise */
 char *slice_bus_path(const Slice *s);       /* likewise */

@@ -137,6 +137,12 @@ int bus_append_counter(sd_bus_message *reply, const BusCounter *table, const cha
                                      (uint64_t) __atomic_load_n((const __u64 *) word, __ATOMIC_RELAXED));
 }
 
+static int append_count(sd_bus_message *reply, const char *text, const __u64 *word) {
+        uint64_t count = __atomic_load_n(word, __ATOMIC_RELAXED);
+
+        return count > 0 ? sd_bus_message_append(reply, "{st}", text, count) : 0;
+}
+
 int bus_append_reasons(sd_bus_message *reply, const __u64 *counts) {
         static const char *const texts[] = {
 #define REASON_TEXT(id, text, status, sentence) [SM_REASON_##id] = text,
@@ -149,11 +155,34 @@ int bus_append_reasons(sd_bus_message *reply, const __u64 *counts) {
         if (r < 0)
                 return r;
         for (size_t i = 1; counts && i < ELEMENTSOF(texts); i++) {
-                uint64_t count = __atomic_load_n(&counts[i], __ATOMIC_RELAXED);
+                r = append_count(reply, texts[i], &counts[i]);
+                if (r < 0)
+                        return r;
+        }
+        return sd_bus_message_close_container(reply);
+}
 
-                if (count == 0)
-                        continue;
-                r = sd_bus_message_append(reply, "{st}", texts[i], count);
+int bus_append_paths(sd_bus_message *reply, const struct sm_path_counters *paths) {
+        static const char *const texts[] = {
+#define SLOW_TEXT(id, text, sentence) [SM_SLOW_##id] = text,
+                SM_SLOW_LIST(SLOW_TEXT)
+#undef SLOW_TEXT
+        };
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'a', "{st}");
+        if (r < 0)
+                return r;
+        if (paths) {
+                r = append_count(reply, "fast", &paths->fast);
+                if (r < 0)
+                        return r;
+                r = append_count(reply, "remote", &paths->remote);
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; paths && i < ELEMENTSOF(texts); i++) {
+                r = append_count(reply, texts[i], &paths->slow[i]);
                 if (r < 0)
                         return r;
         }

@@ -102,6 +102,24 @@ static int property_get_reasons(sd_bus *bus, const char *path, const char *inter
         return bus_append_reasons(reply, sums);
 }
 
+/* Likewise. */
+static int property_get_paths(sd_bus *bus, const char *path, const char *interface, const char *property,
+                              sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const Manager *m = userdata;
+        const struct sm_tables *t = tables_view(m->tables);
+        struct sm_path_counters sums = {};
+
+        for (__u32 i = 0; i < t->n_services; i++) {
+                const struct sm_path_counters *paths = &t->service_paths[i];
+
+                sums.fast += __atomic_load_n(&paths->fast, __ATOMIC_RELAXED);
+                sums.remote += __atomic_load_n(&paths->remote, __ATOMIC_RELAXED);
+                for (size_t j = 0; j < ELEMENTSOF(sums.slow); j++)
+                        sums.slow[j] += __atomic_load_n(&paths->slow[j], __ATOMIC_RELAXED);
+        }
+        return bus_append_paths(reply, &sums);
+}
+
 static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         Manager *m = userdata;
@@ -255,6 +273,7 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_PROPERTY("PolicyErrors", POLICY_ERRORS, property_get_policy_errors, 0,
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Reasons", "a{st}", property_get_reasons, 0, 0),
+        SD_BUS_PROPERTY("Paths", "a{st}", property_get_paths, 0, 0),
         SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS,
                                 SD_BUS_RESULT("t", revision, POLICY_ERRORS, errors), method_reload,
                                 SD_BUS_VTABLE_UNPRIVILEGED),

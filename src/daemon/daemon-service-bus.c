@@ -225,6 +225,13 @@ static int property_get_reasons(sd_bus *bus, const char *path, const char *inter
         return bus_append_reasons(reply, c ? c->reasons : NULL);
 }
 
+static int property_get_paths(sd_bus *bus, const char *path, const char *interface, const char *property,
+                              sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const Service *s = userdata;
+
+        return bus_append_paths(reply, sm_service_paths_at(tables_view(s->manager->tables), s->id));
+}
+
 static PolicySubset *service_find_subset(const Service *s, const char *name) {
         for (size_t i = 0; i < s->model->n_subsets; i++)
                 if (streq(s->model->subsets[i]->name, name))
@@ -351,6 +358,7 @@ static const sd_bus_vtable service_vtable[] = {
         SD_BUS_PROPERTY("ActiveRequests", "t", property_get_counter, 0, 0),
         SD_BUS_PROPERTY("Responses", "a{st}", property_get_responses, 0, 0),
         SD_BUS_PROPERTY("Reasons", "a{st}", property_get_reasons, 0, 0),
+        SD_BUS_PROPERTY("Paths", "a{st}", property_get_paths, 0, 0),
         SD_BUS_METHOD_WITH_ARGS("SetBalance", SD_BUS_ARGS("s", subset, "s", balance, "b", persist),
                                 SD_BUS_NO_RESULT, method_set_balance, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,

@@ -4,6 +4,7 @@
 #include "../basic/cleanup.h"
 #include "../basic/string-util.h"
 #include "daemon-bus-object.h"
+#include "daemon-tables.h"
 
 #define SLICE_PATTERN SM_BUS_PATH "/slice/%"
 
@@ -26,6 +27,13 @@ static int property_get_counter(sd_bus *bus, const char *path, const char *inter
         };
 
         return bus_append_counter(reply, counters, property, slice_counters(userdata));
+}
+
+static int property_get_paths(sd_bus *bus, const char *path, const char *interface, const char *property,
+                              sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const Slice *s = userdata;
+
+        return bus_append_paths(reply, sm_slice_paths_at(tables_view(s->manager->tables), s->id));
 }
 
 char *slice_bus_path(const Slice *s) {
@@ -98,6 +106,7 @@ static const sd_bus_vtable slice_vtable[] = {
         SD_BUS_PROPERTY("Refused", "t", property_get_counter, 0, 0),
         SD_BUS_PROPERTY("Foreign", "t", property_get_counter, 0, 0),
         SD_BUS_PROPERTY("Failed", "t", property_get_counter, 0, 0),
+        SD_BUS_PROPERTY("Paths", "a{st}", property_get_paths, 0, 0),
         SD_BUS_VTABLE_END,
 };
 

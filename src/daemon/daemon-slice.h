@@ -10,7 +10,7 @@
 struct Slice {
         Manager *manager;
         char *name;       /* "shop.slice" */
-        uint32_t id;      /* in slice_states; kept while slicemeshd runs */
+        uint32_t id;      /* in slice_states and slice_paths; kept while slicemeshd runs */
         char *cgroup;     /* "/shop.slice", NULL while the unit is not active */
         uint64_t cgroup_id;
         bool attached;

@@ -53,7 +53,9 @@ static const size_t entry_sizes[_SM_TABLE_MAX] = {
         [SM_TABLE_SUBSET_STATES] = sizeof(struct sm_subset_state),
         [SM_TABLE_ROUTE_STATES] = sizeof(struct sm_route_state),
         [SM_TABLE_SERVICE_COUNTERS] = sizeof(struct sm_service_counters),
-        /* SM_TABLE_CALLERS is a hash: nothing to map */
+        [SM_TABLE_SERVICE_PATHS] = sizeof(struct sm_path_counters),
+        [SM_TABLE_SLICE_PATHS] = sizeof(struct sm_path_counters),
+        /* The others are between the programs and the relay, or no arrays. */
 };
 
 DEFINE_TRIVIAL_CLEANUP(Tables *, tables_free)
@@ -108,11 +110,15 @@ static int tables_map(Tables *t, const int fds[], const uint32_t entries[]) {
                 .subset_states = t->maps[SM_TABLE_SUBSET_STATES],
                 .route_states = t->maps[SM_TABLE_ROUTE_STATES],
                 .service_counters = t->maps[SM_TABLE_SERVICE_COUNTERS],
+                .service_paths = t->maps[SM_TABLE_SERVICE_PATHS],
+                .slice_paths = t->maps[SM_TABLE_SLICE_PATHS],
                 .n_cells = entries[SM_TABLE_CELLS],
-                .n_services = MIN(entries[SM_TABLE_SERVICES], entries[SM_TABLE_SERVICE_COUNTERS]),
+                .n_services = MIN(entries[SM_TABLE_SERVICES],
+                                  MIN(entries[SM_TABLE_SERVICE_COUNTERS], entries[SM_TABLE_SERVICE_PATHS])),
                 .n_endpoints = MIN(entries[SM_TABLE_ENDPOINTS], entries[SM_TABLE_ENDPOINT_STATES]),
                 .n_subsets = entries[SM_TABLE_SUBSET_STATES],
                 .n_routes = entries[SM_TABLE_ROUTE_STATES],
+                .n_slices = entries[SM_TABLE_SLICE_PATHS],
         };
         t->cells = t->maps[SM_TABLE_CELLS];
         t->services = t->maps[SM_TABLE_SERVICES];
@@ -313,7 +319,8 @@ const struct sm_tables *tables_view(const Tables *t) {
 static void tables_zero_state(Tables *t, TableId kind, uint32_t id) {
         switch (kind) {
         case ID_SERVICE:
-                memset(&t->view.service_counters[id], 0, sizeof(struct sm_service_counters));
+                t->view.service_counters[id] = (struct sm_service_counters) {};
+                t->view.service_paths[id] = (struct sm_path_counters) {};
                 t->services[id].revision = 0;
                 break;
         case ID_ENDPOINT: {
@@ -329,7 +336,7 @@ static void tables_zero_state(Tables *t, TableId kind, uint32_t id) {
         case ID_ROUTE:
                 t->view.route_states[id] = (struct sm_route_state) {};
                 break;
-        default: /* slice_states belong to daemon-bpf */
+        default: /* a slice comes to the same id again, and goes on counting */
                 break;
         }
 }

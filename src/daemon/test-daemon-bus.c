@@ -44,6 +44,7 @@ typedef struct Fixture {
         struct sm_tables tables;
         struct sm_service services[2];
         struct sm_service_counters counters[2];
+        struct sm_path_counters service_paths[2], slice_paths[2];
         struct sm_endpoint table_endpoints[2];
         struct sm_endpoint_state endpoint_states[2];
         struct sm_subset_state subset_states[2];
@@ -259,11 +260,14 @@ static void make_tables(Fixture *f) {
                 .subset_states = f->subset_states,
                 .route_states = f->route_states,
                 .service_counters = f->counters,
+                .service_paths = f->service_paths,
+                .slice_paths = f->slice_paths,
                 .n_cells = f->extent.n_cells + 1,
                 .n_services = 2,
                 .n_endpoints = 2,
                 .n_subsets = 2,
                 .n_routes = 2,
+                .n_slices = 2,
         };
         f->services[1].root = 1;
         memcpy(f->table_endpoints[1].address, &endpoint.address, sizeof(endpoint.address));
@@ -383,6 +387,34 @@ static void test_objects_and_counters(void **state) {
         m = property(f, SM_BUS_PATH "/slice/shop_2eslice", SM_BUS_NAME ".Slice", "Captured", "t");
         assert_true(sd_bus_message_read(m, "t", &count) > 0);
         assert_int_equal(count, 7);
+}
+
+static void test_paths(void **state) {
+        static const char *const objects[][2] = {
+                { SERVICE_PATH, SM_BUS_NAME ".Service" },
+                { SM_BUS_PATH "/slice/shop_2eslice", SM_BUS_NAME ".Slice" },
+                { SM_BUS_PATH, SM_BUS_NAME ".Manager" },
+        };
+        const char *fast, *remote, *slow;
+        uint64_t n_fast, n_remote, n_slow;
+        Fixture *f = *state;
+
+        f->service_paths[1] = f->slice_paths[1] = (struct sm_path_counters){
+                .fast = 7, .remote = 2, .slow = { [SM_SLOW_SPLIT] = 1 }
+        };
+        f->service_paths[0].remote = 3; /* of a service that is gone */
+        for (size_t i = 0; i < ELEMENTSOF(objects); i++) {
+                sd_bus_message *m = property(f, objects[i][0], objects[i][1], "Paths", "a{st}");
+
+                assert_true(sd_bus_message_read(m, "a{st}", 3, &fast, &n_fast, &remote, &n_remote, &slow,
+                                                &n_slow) > 0);
+                assert_string_equal(fast, "fast");
+                assert_int_equal(n_fast, 7);
+                assert_string_equal(remote, "remote");
+                assert_int_equal(n_remote, i == 2 ? 5 : 2);
+                assert_string_equal(slow, "split");
+                assert_int_equal(n_slow, 1);
+        }
 }
 
 static void test_every_property_can_be_read(void **state) {
@@ -574,6 +606,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
         const struct CMUnitTest tests[] = {
                 TEST(objects_and_counters),
+                TEST(paths),
                 TEST(every_property_can_be_read),
                 TEST(objects_that_are_not_there),
                 TEST(weight_is_in_force_and_kept),

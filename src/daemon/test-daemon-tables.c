@@ -19,7 +19,7 @@
 static const uint32_t entries[_SM_TABLE_MAX] = {
         [SM_TABLE_CELLS] = N_CELLS,         [SM_TABLE_SERVICES] = N_IDS,      [SM_TABLE_ENDPOINTS] = N_IDS,
         [SM_TABLE_ENDPOINT_STATES] = N_IDS, [SM_TABLE_SUBSET_STATES] = N_IDS, [SM_TABLE_ROUTE_STATES] = N_IDS,
-        [SM_TABLE_SERVICE_COUNTERS] = N_IDS,
+        [SM_TABLE_SERVICE_COUNTERS] = N_IDS, [SM_TABLE_SERVICE_PATHS] = N_IDS, [SM_TABLE_SLICE_PATHS] = N_IDS,
 };
 
 typedef struct Fixture {
@@ -206,6 +206,7 @@ static void test_service_id_waits_for_active_requests(void **state) {
                 assert_int_equal(tables_id_get(f->tables, ID_SERVICE, &id), 0);
         generation = sm_service_at(view, 2)->generation;
         sm_service_counters_at(view, 2)->active = 1;
+        sm_service_paths_at(view, 2)->slow[SM_SLOW_SPLIT] = 1;
         tables_id_put(f->tables, ID_SERVICE, 2);
         tables_epoch_passed(f->tables, tables_epoch(f->tables));
         assert_int_equal(tables_id_get(f->tables, ID_SERVICE, &id), -ENOSPC);
@@ -215,6 +216,7 @@ static void test_service_id_waits_for_active_requests(void **state) {
         assert_int_equal(tables_id_get(f->tables, ID_SERVICE, &id), 0);
         assert_int_equal(id, 2);
         assert_int_equal(sm_service_at(view, 2)->generation, generation + 1);
+        assert_int_equal(sm_service_paths_at(view, 2)->slow[SM_SLOW_SPLIT], 0);
 }
 
 static void test_restart_keeps_what_is_in_force(void **state) {

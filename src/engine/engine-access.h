@@ -40,10 +40,12 @@ struct sm_tables {
         struct sm_subset_state *subset_states;
         struct sm_route_state *route_states;
         struct sm_service_counters *service_counters;
+        struct sm_path_counters *service_paths, *slice_paths;
         struct sm_slot *slots;
         struct sm_downstream *downstreams;
         struct sm_stack *idle_slots;
-        __u32 n_cells, n_services, n_endpoints, n_subsets, n_routes, n_slots, n_downstreams, n_idle_slots;
+        __u32 n_cells, n_services, n_endpoints, n_subsets, n_routes, n_slices;
+        __u32 n_slots, n_downstreams, n_idle_slots;
 };
 
 #define SM_ACCESSOR(name, type, array, count)                                             \
@@ -58,6 +60,8 @@ SM_ACCESSOR(sm_endpoint_state_at, struct sm_endpoint_state, endpoint_states, n_e
 SM_ACCESSOR(sm_subset_state_at, struct sm_subset_state, subset_states, n_subsets)
 SM_ACCESSOR(sm_route_state_at, struct sm_route_state, route_states, n_routes)
 SM_ACCESSOR(sm_service_counters_at, struct sm_service_counters, service_counters, n_services)
+SM_ACCESSOR(sm_service_paths_at, struct sm_path_counters, service_paths, n_services)
+SM_ACCESSOR(sm_slice_paths_at, struct sm_path_counters, slice_paths, n_slices)
 SM_ACCESSOR(sm_slot_entry, struct sm_slot, slots, n_slots)
 SM_ACCESSOR(sm_downstream_entry, struct sm_downstream, downstreams, n_downstreams)
 SM_ACCESSOR(sm_idle_entry, struct sm_stack, idle_slots, n_idle_slots)

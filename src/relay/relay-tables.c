@@ -74,11 +74,15 @@ static void fill_tables(SharedTables *t) {
                 .subset_states = t->maps[SM_TABLE_SUBSET_STATES].address,
                 .route_states = t->maps[SM_TABLE_ROUTE_STATES].address,
                 .service_counters = t->maps[SM_TABLE_SERVICE_COUNTERS].address,
+                .service_paths = t->maps[SM_TABLE_SERVICE_PATHS].address,
+                .slice_paths = t->maps[SM_TABLE_SLICE_PATHS].address,
                 .n_cells = n[SM_TABLE_CELLS],
-                .n_services = MIN(n[SM_TABLE_SERVICES], n[SM_TABLE_SERVICE_COUNTERS]),
+                .n_services = MIN(n[SM_TABLE_SERVICES],
+                                  MIN(n[SM_TABLE_SERVICE_COUNTERS], n[SM_TABLE_SERVICE_PATHS])),
                 .n_endpoints = MIN(n[SM_TABLE_ENDPOINTS], n[SM_TABLE_ENDPOINT_STATES]),
                 .n_subsets = n[SM_TABLE_SUBSET_STATES],
                 .n_routes = n[SM_TABLE_ROUTE_STATES],
+                .n_slices = n[SM_TABLE_SLICE_PATHS],
         };
 }
 

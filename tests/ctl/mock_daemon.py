@@ -91,11 +91,13 @@ ENDPOINTS = {
 }
 
 
-def service(name, protocol, address, subsets, routes, requests=0, responses=None, reasons=None, **more):
+def service(name, protocol, address, subsets, routes, requests=0, responses=None, reasons=None, paths=None,
+            **more):
     return {'Name': name, 'Protocol': protocol, 'Address': address, 'State': 'active',
             'Origin': f'{FILES}/{name}.yaml:1', 'Revision': 4, 'Callers': [],
             'Subsets': subsets, 'Routes': routes, 'Connections': requests // 100, 'Requests': requests,
-            'ActiveRequests': 3, 'Responses': responses or {}, 'Reasons': reasons or {}, **more}
+            'ActiveRequests': 3, 'Responses': responses or {}, 'Reasons': reasons or {},
+            'Paths': paths or {}, **more}
 
 
 OBJECTS = {
@@ -107,6 +109,7 @@ OBJECTS = {
          ('default', 'anything', f'{FILES}/shop.yaml:18', [('stable', 1)], 120300)],
         123300, {'2xx': 123000, '3xx': 0, '4xx': 20, '5xx': 280},
         {'connect-failed': 12, 'retried': 300, 'from-the-future': 1},
+        {'fast': 98500, 'remote': 12300, 'split': 4500, 'blocking': 8000},
         Callers=['shop.slice', 'batch.slice'])},
     CART: {'Service': service('cart', 'http', '127.71.0.11:80',
                               [('default', 'random', [f'{CART}/endpoint/{i}' for i in (4, 5, 6)])],
@@ -118,10 +121,11 @@ OBJECTS = {
     f'{ROOT}/slice/shop_2eslice': {'Slice': {
         'Name': 'shop.slice', 'Attached': True, 'Problem': '', 'ControlGroup': '/shop.slice',
         'ControlGroupId': 4711, 'Connects': 1500, 'Captured': 1233, 'Refused': 2, 'Foreign': 0,
-        'Failed': 1}},
+        'Failed': 1, 'Paths': {'fast': 9, 'remote': 1, 'not-in-step': 6}}},
     f'{ROOT}/slice/batch_2eslice': {'Slice': {
         'Name': 'batch.slice', 'Attached': False, 'Problem': 'The slice is not active.', 'ControlGroup': '',
-        'ControlGroupId': 0, 'Connects': 0, 'Captured': 0, 'Refused': 0, 'Foreign': 0, 'Failed': 0}},
+        'ControlGroupId': 0, 'Connects': 0, 'Captured': 0, 'Refused': 0, 'Foreign': 0, 'Failed': 0,
+        'Paths': {}}},
     **{path: {'Endpoint': e} for path, e in ENDPOINTS.items()},
 }
 ERRORS = [(f'{FILES}/cart.yaml', 3, 9, 'cart', 'balance',
@@ -132,7 +136,8 @@ MANAGER = {'Version': '0.1', 'State': 'degraded', 'RelayState': 'running', 'Rela
            'Problems': [('policy-errors',
                          'The policy has errors: services that are concerned stay at their last good '
                          'state until the files are mended.')],
-           'Revision': 12, 'PolicyErrors': ERRORS, 'Reasons': {'retried': 300, 'connect-failed': 12}}
+           'Revision': 12, 'PolicyErrors': ERRORS, 'Reasons': {'retried': 300, 'connect-failed': 12},
+           'Paths': {'fast': 98500, 'remote': 12300, 'split': 4500, 'blocking': 8000, 'from-the-future': 3}}
 EXPLANATION = {
     'service': 'shop', 'route': 0, 'reason': 'none', 'sentence': 'Nothing to report.',
     'routes': [{'name': 'v2', 'origin': f'{FILES}/shop.yaml:14', 'matched': True,
