@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -8,6 +9,8 @@
 
 #include "../basic/cleanup.h"
 #include "../basic/macro.h"
+#include "../basic/time-util.h"
+#include "../engine/engine-atomic.h"
 #include "relay-tables.h"
 
 static const struct {
@@ -76,6 +79,9 @@ static void fill_tables(SharedTables *t) {
                 .service_counters = t->maps[SM_TABLE_SERVICE_COUNTERS].address,
                 .service_paths = t->maps[SM_TABLE_SERVICE_PATHS].address,
                 .slice_paths = t->maps[SM_TABLE_SLICE_PATHS].address,
+                .slots = t->maps[SM_TABLE_SLOTS].address,
+                .downstreams = t->maps[SM_TABLE_DOWNSTREAMS].address,
+                .idle_slots = t->maps[SM_TABLE_IDLE_SLOTS].address,
                 .n_cells = n[SM_TABLE_CELLS],
                 .n_services = MIN(n[SM_TABLE_SERVICES],
                                   MIN(n[SM_TABLE_SERVICE_COUNTERS], n[SM_TABLE_SERVICE_PATHS])),
@@ -83,14 +89,39 @@ static void fill_tables(SharedTables *t) {
                 .n_subsets = n[SM_TABLE_SUBSET_STATES],
                 .n_routes = n[SM_TABLE_ROUTE_STATES],
                 .n_slices = n[SM_TABLE_SLICE_PATHS],
+                .n_slots = n[SM_TABLE_SLOTS],
+                .n_downstreams = MIN(n[SM_TABLE_DOWNSTREAMS], n[SM_TABLE_REQUESTS]),
+                .n_idle_slots = n[SM_TABLE_IDLE_SLOTS],
         };
+        t->control = t->maps[SM_TABLE_FAST_CONTROL].address;
+        t->free_downstreams = t->maps[SM_TABLE_FREE_DOWNSTREAMS].address;
+        t->requests = t->maps[SM_TABLE_REQUESTS].address;
+        t->workers = MIN(t->control->workers, (__u32) SM_WORKERS_MAX);
+}
+
+/* Where SharedTables keeps the descriptors of what is not mapped. */
+static const struct {
+        enum sm_table table;
+        size_t offset;
+} descriptors[] = {
+        { SM_TABLE_CALLERS, offsetof(SharedTables, callers) },
+        { SM_TABLE_RELAY_CONTEXTS, offsetof(SharedTables, relay_contexts) },
+        { SM_TABLE_UPSTREAM_SOCKETS, offsetof(SharedTables, upstream_sockets) },
+        { SM_TABLE_ACCEPTED_SOCKETS, offsetof(SharedTables, accepted_sockets) },
+        { SM_TABLE_ENROL, offsetof(SharedTables, enrol) },
+};
+_Static_assert(ELEMENTSOF(descriptors) == _SM_TABLE_MAX - _SM_TABLE_MAPPED_MAX, "each has its place");
+
+static int *descriptor_at(SharedTables *t, size_t i) {
+        return (int *) ((char *) t + descriptors[i].offset);
 }
 
 static SharedTables *shared_tables_free(SharedTables *t) {
         for (unsigned i = 0; i < ELEMENTSOF(t->maps); i++)
                 if (t->maps[i].address)
                         munmap(t->maps[i].address, t->maps[i].size);
-        closep(&t->callers);
+        for (size_t i = 0; i < ELEMENTSOF(descriptors); i++)
+                closep(descriptor_at(t, i));
         free(t);
         return NULL;
 }
@@ -108,7 +139,8 @@ int shared_tables_new(const struct sm_link_tables *message, int fds[static _SM_T
         t = calloc(1, sizeof(SharedTables));
         if (!t)
                 return -ENOMEM;
-        t->callers = -EBADF;
+        for (size_t i = 0; i < ELEMENTSOF(descriptors); i++)
+                *descriptor_at(t, i) = -EBADF;
         t->settings = *message;
         t->users = 1;
 
@@ -118,9 +150,23 @@ int shared_tables_new(const struct sm_link_tables *message, int fds[static _SM_T
                         return r;
         }
         fill_tables(t);
-        t->callers = TAKE_FD(fds[SM_TABLE_CALLERS]); /* a mapping does not need its descriptor */
+        for (size_t i = 0; i < ELEMENTSOF(descriptors); i++) /* a mapping does not need its descriptor */
+                *descriptor_at(t, i) = TAKE_FD(fds[descriptors[i].table]);
         *ret = TAKE_PTR(t);
         return 0;
+}
+
+/* A mark in the slot that is not used tells: the maps may have been pinned, and given to several
+ * slicemeshds, or made anew by the last one. */
+bool shared_tables_continue(SharedTables *t, const SharedTables *before) {
+        __u64 *mark = &t->tables.slots[0].since;
+
+        t->memory = sm_load(mark);
+        if (before && t->memory == before->memory)
+                return true;
+        t->memory = now_nsec();
+        sm_store(mark, t->memory);
+        return false;
 }
 
 const struct sm_policy *shared_tables_policy(const SharedTables *t, __u32 service, __u32 *ret_base) {

@@ -16,7 +16,14 @@
 #include "relay-tables.h"
 
 static const struct sm_link_tables good = {
-        .entries = { 16, 4, 8, 6, 4, 4, 3, 16 },
+        .entries = {
+                [SM_TABLE_CELLS] = 16, [SM_TABLE_SERVICES] = 4, [SM_TABLE_ENDPOINTS] = 8,
+                [SM_TABLE_ENDPOINT_STATES] = 6, [SM_TABLE_SUBSET_STATES] = 4, [SM_TABLE_ROUTE_STATES] = 4,
+                [SM_TABLE_SERVICE_COUNTERS] = 3, [SM_TABLE_SERVICE_PATHS] = 4, [SM_TABLE_SLICE_PATHS] = 2,
+                [SM_TABLE_FAST_CONTROL] = 1, [SM_TABLE_SLOTS] = 8, [SM_TABLE_DOWNSTREAMS] = 6,
+                [SM_TABLE_IDLE_SLOTS] = 16, [SM_TABLE_FREE_DOWNSTREAMS] = 1, [SM_TABLE_REQUESTS] = 5,
+                [SM_TABLE_CALLERS] = 16,
+        },
         .max_connections = 10,
         .buffer_bytes = 65536,
         .head_bytes = 32768,
@@ -42,7 +49,8 @@ static SharedTables *make(void) {
 
         make_fds(fds);
         assert_int_equal(shared_tables_new(&good, fds, &t), 0);
-        assert_int_equal(fds[SM_TABLE_CALLERS], -EBADF);
+        for (int i = _SM_TABLE_MAPPED_MAX; i < _SM_TABLE_MAX; i++)
+                assert_int_equal(fds[i], -EBADF);
         close_fds(fds);
         return t;
 }
@@ -54,7 +62,17 @@ static void test_mapped(void **state) {
         assert_int_equal(t->tables.n_services, 3);
         assert_null(sm_endpoint_state_at(&t->tables, 6));
         sm_endpoint_state_at(&t->tables, 5)->in_flight = 1;
+        assert_int_equal(t->tables.n_downstreams, 5); /* of which there are copies, too */
+        assert_null(sm_downstream_entry(&t->tables, 5));
+        sm_downstream_entry(&t->tables, 4)->written = 1;
+        sm_slot_entry(&t->tables, 7)->since = 1;
+        sm_idle_entry(&t->tables, 15)->head = 1;
+        sm_service_paths_at(&t->tables, 2)->remote = sm_slice_paths_at(&t->tables, 1)->remote =
+                t->free_downstreams->head = 1;
+        assert_int_equal(t->requests[4].timeout_ms, 0);
+        assert_int_equal(shared_tables_features(t), 0);
         assert_true(fcntl(t->callers, F_GETFD) >= 0);
+        assert_true(fcntl(t->enrol, F_GETFD) >= 0);
         assert_null(shared_tables_unref(t));
         assert_null(shared_tables_unref(NULL));
 }
@@ -95,6 +113,28 @@ static void test_refused(void **state) {
                 assert_null(t);
                 close_fds(fds);
         }
+}
+
+static void test_same_memory_continues(void **state) {
+        int fds[_SM_TABLE_MAX], again[_SM_TABLE_MAX];
+        SharedTables *first, *second, *other = make();
+
+        make_fds(fds);
+        for (int i = 0; i < _SM_TABLE_MAX; i++)
+                again[i] = dup(fds[i]);
+        assert_int_equal(shared_tables_new(&good, fds, &first), 0);
+        assert_int_equal(shared_tables_new(&good, again, &second), 0);
+        close_fds(fds);
+        close_fds(again);
+
+        assert_false(shared_tables_continue(first, NULL));
+        assert_true(shared_tables_continue(second, first));
+        assert_false(shared_tables_continue(other, second));
+        assert_false(shared_tables_continue(second, NULL)); /* as in another process */
+        assert_int_not_equal(second->memory, first->memory);
+        shared_tables_unref(first);
+        shared_tables_unref(second);
+        shared_tables_unref(other);
 }
 
 static void test_last_user_unmaps(void **state) {
@@ -147,6 +187,7 @@ int main(void) {
                 cmocka_unit_test(test_mapped),
                 cmocka_unit_test(test_generation),
                 cmocka_unit_test(test_refused),
+                cmocka_unit_test(test_same_memory_continues),
                 cmocka_unit_test(test_last_user_unmaps),
                 cmocka_unit_test(test_mailbox),
                 cmocka_unit_test(test_mailbox_drops_what_it_holds),
