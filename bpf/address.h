@@ -4,6 +4,8 @@
 #include <linux/types.h>
 #include <bpf/bpf_endian.h>
 
+#define AF_INET 2 /* <sys/socket.h> is not for the kernel side */
+
 /* Addresses are 16 bytes in network order, IPv4 mapped (::ffff:a.b.c.d); contexts have them in words. All
  * arrays of 16 bytes here are aligned to 4. */
 

@@ -1,14 +1,285 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include <linux/bpf.h>
+#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
-#include <bpf/bpf_tracing.h>
 
-#include "engine-maps.h"
+#include "../src/engine/engine-downstream.h"
+#include "../src/engine/engine-plain.h"
+#include "../src/engine/engine-route.h"
+#include "address.h"
+#include "message.h"
+#include "parsing.h"
 #include "socket-maps.h"
+#include "stream.h"
+
+/*
+ * send(2) of a caller, D: a request that is all there and needs nothing that only the relay can do goes straight to
+ * a server. Whatever is not certain goes on to the relay, with the reason left for it to count.
+ */
+
+/* By downstream; D's lock guards it. */
+struct caller_scratch {
+        struct parsing parsing;
+        /* what was chosen */
+        __u32 root;
+        __u32 route_index, route_state, timeout_ms;
+        __u32 subset_index, subset_state;
+        __u32 endpoint;
+        __u32 _pad;
+};
+
+struct {
+        __uint(type, BPF_MAP_TYPE_ARRAY);
+        __uint(max_entries, 1);
+        __type(key, __u32);
+        __type(value, struct caller_scratch);
+} caller_scratches SEC(".maps");
+
+struct send {
+        struct sm_socket_context *socket;
+        struct sm_downstream *downstream;
+        struct sm_request_copy *copy;
+        struct caller_scratch *scratch;
+        const struct sm_policy *policy;
+        __u64 sent; /* sm_stream.sent */
+        __u32 size;
+};
+
+static __always_inline enum sm_slow check_connection(struct sk_msg_md *msg, struct send *s) {
+        struct tcp_sock *tcp = bpf_skc_to_tcp_sock(msg->sk);
+        const struct sm_fast_control *control;
+        const struct sm_service *service;
+        struct sm_stream stream;
+        __u32 zero = 0;
+
+        control = bpf_map_lookup_elem(&fast_control, &zero);
+        if (!control || !tcp)
+                return SM_SLOW_UNAVAILABLE;
+        if (!(SM_READ_ONCE(control->features) & SM_FAST_REQUESTS))
+                return SM_READ_ONCE(control->slow) ?: SM_SLOW_OFF;
+        stream_read(tcp, &stream);
+        s->sent = stream.sent;
+        if (!sm_downstream_may_take(s->downstream, &stream) || stream_has_ingress(tcp))
+                return SM_SLOW_NOT_IN_STEP;
+
+        service = sm_service_at(NULL, s->socket->service);
+        s->scratch->root = service ? SM_READ_ONCE(service->root) : 0;
+        if (s->scratch->root == 0 || service->generation != s->socket->generation)
+                return SM_SLOW_REFUSED;
+        s->policy = sm_cell_of(NULL, s->scratch->root);
+        if (!s->policy)
+                return SM_SLOW_REFUSED;
+        if (s->policy->flags & SM_POLICY_FAST_NEVER)
+                return SM_SLOW_NEVER;
+        if (!(s->policy->flags & SM_POLICY_FAST_ALWAYS) && stream_is_blocking(tcp))
+                return SM_SLOW_BLOCKING;
+        return SM_SLOW_NONE;
+}
+
+/* The whole request is in this message, and would leave the relay as it is. */
+static __always_inline enum sm_slow check_request(struct sk_msg_md *msg, struct send *s) {
+        struct sm_request_copy *copy = s->copy;
+        const struct sm_head *head = &s->scratch->parsing.head;
+        __u32 n = s->size < SM_REQUEST_KEPT_MAX ? s->size : SM_REQUEST_KEPT_MAX;
+        int r;
+
+        if (s->size > SM_FAST_MAX)
+                return SM_SLOW_TOO_LARGE;
+        if (message_copy(msg, copy->bytes, n, SM_REQUEST_KEPT_MAX) < 0)
+                return SM_SLOW_SPLIT;
+        copy->length = n;
+        copy->size = s->size;
+        r = parse(&s->scratch->parsing, copy->bytes, SM_HEAD_REQUEST,
+                  n < SM_HEAD_KERNEL_MAX ? n : SM_HEAD_KERNEL_MAX);
+        if (r == -SM_REASON_HEAD_TOO_LARGE) /* or not all there */
+                return n >= SM_HEAD_KERNEL_MAX ? SM_SLOW_TOO_LARGE : SM_SLOW_SPLIT;
+        if (r <= 0)
+                return SM_SLOW_REFUSED;
+        if (head->flags & SM_HEAD_CHUNKED)
+                return SM_SLOW_CODED;
+        if (head->length + (head->flags & SM_HEAD_LENGTH ? head->content_length : 0) != s->size)
+                return SM_SLOW_SPLIT;
+        return sm_request_is_plain(head, s->policy->flags) ? SM_SLOW_NONE : SM_SLOW_REWRITTEN;
+}
+
+/* Route, subset and endpoint; a frame of its own, gone when a slot is taken. */
+static __noinline enum sm_reason choose(struct sk_msg_md *msg, struct caller_scratch *scratch,
+                                        const struct sm_request_copy *copy,
+                                        const struct sm_socket_context *socket) {
+        __u8 source[16] __attribute__((aligned(4)));
+        struct sm_request request = {
+                .bytes = copy->bytes,
+                .head = &scratch->parsing.head,
+                .source = source,
+                .cgroup = socket->cgroup,
+                .slice = socket->slice,
+                .random = bpf_get_prandom_u32(),
+        };
+        struct sm_choice choice = {};
+        enum sm_reason reason;
+
+        /* The kernel keeps the mapped form in the IPv6 fields of an IPv4 socket. */
+        address_set(source, msg->local_ip6[0], msg->local_ip6[1], msg->local_ip6[2], msg->local_ip6[3]);
+        reason = sm_choose_route(NULL, scratch->root, &request, &choice);
+        if (reason != SM_REASON_NONE)
+                return reason;
+        reason = sm_choose_subset(NULL, &choice);
+        if (reason != SM_REASON_NONE)
+                return reason;
+        reason = sm_choose_endpoint(NULL, &choice, &request, bpf_ktime_get_ns(), NULL, 0);
+        scratch->route_index = choice.route_index;
+        scratch->route_state = choice.route->state;
+        scratch->timeout_ms = choice.route->timeout_ms;
+        scratch->subset_index = choice.subset_index;
+        scratch->subset_state = choice.subset->state;
+        scratch->endpoint = choice.endpoint;
+        return reason;
+}
+
+/* An idle connection to the endpoint, TAKEN; 0 if there is none. */
+static __noinline __u32 take_slot(__u32 endpoint, __u32 worker, __u32 downstream, __u64 *ret_word) {
+        const struct sm_fast_control *control;
+        struct sm_stack *stack;
+        __u32 zero = 0;
+
+        control = bpf_map_lookup_elem(&fast_control, &zero);
+        stack = control ? sm_idle_entry(NULL, sm_idle_index(endpoint, worker, control->workers)) : NULL;
+        if (!stack)
+                return 0;
+        for (int n = 0; n < SM_SLOT_TRIES; n++) {
+                __u32 i = sm_stack_pop(NULL, stack, SM_STACK_SLOTS, ret_word);
+                struct sm_slot *slot = i > 0 ? sm_slot_entry(NULL, i) : NULL;
+
+                if (!slot)
+                        return 0;
+                if (sm_slot_take(slot, ret_word, SM_SLOT_TAKEN, downstream))
+                        return i;
+        }
+        return 0;
+}
+
+static __always_inline void describe(const struct send *s, struct sm_slot *slot) {
+        const struct sm_head *head = &s->scratch->parsing.head;
+        __u64 now = bpf_ktime_get_ns();
+
+        slot->since = now;
+        slot->service = s->socket->service;
+        slot->slice = s->socket->slice;
+        slot->size = s->size;
+        slot->body = s->size - head->length;
+        slot->method = head->method;
+        slot->slow = SM_SLOW_NONE;
+        s->downstream->used = now;
+        s->copy->route = s->scratch->route_state;
+        s->copy->timeout_ms = s->scratch->timeout_ms;
+}
+
+/* What the relay counts when it sends a request; the end is counted by who sees it. */
+static __always_inline void count(const struct send *s, const struct sm_slot *slot) {
+        struct sm_service_counters *service = sm_service_counters_at(NULL, s->socket->service);
+        struct sm_endpoint_state *endpoint = sm_endpoint_state_at(NULL, s->scratch->endpoint);
+        struct sm_subset_state *subset = sm_subset_state_at(NULL, s->scratch->subset_state);
+        struct sm_route_state *route = sm_route_state_at(NULL, s->scratch->route_state);
+
+        if (service) {
+                __sync_fetch_and_add(&service->requests, 1);
+                __sync_fetch_and_add(&service->active, 1);
+                __sync_fetch_and_add(&service->request_bytes, slot->body);
+        }
+        if (endpoint) {
+                __sync_fetch_and_add(&endpoint->requests, 1);
+                __sync_fetch_and_add(&endpoint->in_flight, 1);
+        }
+        if (subset)
+                __sync_fetch_and_add(&subset->requests, 1);
+        if (route)
+                __sync_fetch_and_add(&route->requests, 1);
+}
+
+/* The relay is to take the same endpoint: choosing has moved cursors. */
+static __always_inline enum sm_slow leave_choice(const struct send *s, enum sm_slow slow) {
+        struct sm_downstream *d = s->downstream;
+
+        d->chosen_root = s->scratch->root;
+        d->chosen_endpoint = s->scratch->endpoint;
+        d->chosen_route = s->scratch->route_index;
+        d->chosen_subset = s->scratch->subset_index;
+        sm_store(&d->chosen_at, s->sent);
+        return slow;
+}
+
+static __always_inline int redirect(struct sk_msg_md *msg, const struct send *s, struct sm_slot *slot,
+                                    __u32 i) {
+        if (slot->local)
+                return bpf_msg_redirect_hash(msg, &server_sockets, &slot->key, BPF_F_INGRESS);
+        /* It must fit the socket's buffer, or the caller waits for room without being told of any. */
+        if (s->size > SM_REQUEST_KEPT_MAX)
+                return SK_DROP;
+        return bpf_msg_redirect_hash(msg, &upstream_sockets, &i, 0);
+}
+
+static __always_inline enum sm_slow take(struct sk_msg_md *msg, struct send *s) {
+        struct sm_downstream *d = s->downstream;
+        struct sm_slot *slot;
+        __u64 word = 0;
+        __u32 i;
+
+        i = take_slot(s->scratch->endpoint, d->worker, s->socket->downstream, &word);
+        slot = i > 0 ? sm_slot_entry(NULL, i) : NULL;
+        if (!slot)
+                return leave_choice(s, SM_SLOW_NO_UPSTREAM);
+        describe(s, slot);
+        if (!sm_downstream_begin(d, i, word)) {
+                (void) sm_slot_put_back(NULL, i, slot, &word);
+                return leave_choice(s, SM_SLOW_NOT_IN_STEP);
+        }
+        if (redirect(msg, s, slot, i) != SK_PASS) {
+                (void) sm_downstream_end(d, i, word, SM_DOWNSTREAM_IDLE);
+                if (!slot->local && s->size > SM_REQUEST_KEPT_MAX) {
+                        (void) sm_slot_put_back(NULL, i, slot, &word);
+                        return leave_choice(s, SM_SLOW_TOO_LARGE);
+                }
+                (void) sm_slot_drop(slot, &word);
+                return leave_choice(s, SM_SLOW_NO_UPSTREAM);
+        }
+        count(s, slot);
+        (void) sm_slot_wait(slot, &word);
+        return SM_SLOW_NONE;
+}
+
+static __always_inline enum sm_slow serve(struct sk_msg_md *msg, struct send *s) {
+        enum sm_slow slow;
+
+        slow = check_connection(msg, s);
+        if (slow != SM_SLOW_NONE)
+                return slow;
+        slow = check_request(msg, s);
+        if (slow != SM_SLOW_NONE)
+                return slow;
+        if (choose(msg, s->scratch, s->copy, s->socket) != SM_REASON_NONE)
+                return SM_SLOW_REFUSED;
+        return take(msg, s);
+}
 
 SEC("sk_msg")
 int sm_msg_caller(struct sk_msg_md *msg) {
-        return SK_PASS;
+        struct send s = { .size = msg->size };
+        enum sm_slow slow;
+
+        if (!msg->sk)
+                return SK_PASS;
+        s.socket = bpf_sk_storage_get(&socket_contexts, msg->sk, NULL, 0);
+        if (!s.socket)
+                return SK_PASS;
+        s.downstream = sm_downstream_entry(NULL, s.socket->downstream);
+        s.copy = bpf_map_lookup_elem(&requests, &s.socket->downstream);
+        s.scratch = bpf_map_lookup_elem(&caller_scratches, &s.socket->downstream);
+        if (s.socket->downstream == 0 || !s.downstream || !s.copy || !s.scratch)
+                return SK_PASS;
+        slow = serve(msg, &s);
+        if (slow != SM_SLOW_NONE)
+                s.downstream->slow = slow;
+        return SK_PASS; /* to where it was redirected, or to the relay */
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -21,7 +21,6 @@ enum verdict {
         REWRITE,
 };
 
-#define AF_INET 2      /* <sys/socket.h> is not for the kernel side */
 #define FAMILY_TRIES 4 /* endpoints of the other family that are passed over */
 
 struct target {
@@ -161,6 +160,8 @@ remember(struct bpf_sock_addr *ctx, const struct sm_vip *vip, __u32 slice, const
         socket->generation = vip->generation;
         socket->slice = slice;
         socket->endpoint = 0;
+        socket->downstream = 0;
+        socket->slow = SM_SLOW_NONE;
         socket->uid = (__u32) bpf_get_current_uid_gid();
         socket->pid = (__u32) (bpf_get_current_pid_tgid() >> 32);
         socket->cgroup = bpf_get_current_cgroup_id();

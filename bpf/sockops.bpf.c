@@ -6,10 +6,12 @@
 #include <bpf/bpf_helpers.h>
 
 #include "../src/abi/abi-link.h"
+#include "../src/engine/engine-downstream.h"
 #include "../src/engine/engine-endpoint.h"
 #include "address.h"
-#include "kernel-types.h"
 #include "maps.h"
+#include "socket-maps.h"
+#include "stream.h"
 
 /*
  * The life of a captured connection after the connect hook: who it is, told to the relay before the
@@ -24,6 +26,86 @@ static __always_inline struct sm_caller_key caller_key(const volatile struct bpf
         address_set(key.address, ops->local_ip6[0], ops->local_ip6[1], ops->local_ip6[2], ops->local_ip6[3]);
         key.port = bpf_htons((__u16) ops->local_port);
         return key;
+}
+
+/* Why no request of this connection can take the fast path, as far as that is known now. */
+static __always_inline enum sm_slow check_fast_path(struct bpf_sock_ops *ops,
+                                                    const struct sm_socket_context *socket) {
+        const struct sm_service *service = sm_service_at(NULL, socket->service);
+        const struct sm_fast_control *control;
+        const struct sm_policy *policy;
+        struct bpf_sock *sk = ops->sk;
+        struct tcp_sock *tcp;
+        __u32 zero = 0;
+
+        control = bpf_map_lookup_elem(&fast_control, &zero);
+        policy = service ? sm_cell_of(NULL, SM_READ_ONCE(service->root)) : NULL;
+        if (!control || !policy)
+                return SM_SLOW_UNAVAILABLE;
+        if (!(SM_READ_ONCE(control->features) & SM_FAST_REQUESTS) && control->slow == SM_SLOW_UNAVAILABLE)
+                return SM_SLOW_UNAVAILABLE;
+        if (policy->flags & SM_POLICY_FAST_NEVER)
+                return SM_SLOW_NEVER;
+        tcp = sk ? bpf_skc_to_tcp_sock(sk) : NULL;
+        if (!(policy->flags & SM_POLICY_FAST_ALWAYS) && (!tcp || stream_is_blocking(tcp)))
+                return SM_SLOW_BLOCKING;
+        return SM_SLOW_NONE;
+}
+
+static __always_inline struct sm_stack *unused_downstreams(void) {
+        __u32 zero = 0;
+
+        return bpf_map_lookup_elem(&free_downstreams, &zero);
+}
+
+/* A downstream for D, and the word that the relay adopts it by; 0 if there is none. */
+static __noinline __u64 join_fast_path(struct bpf_sock_ops *ops, struct sm_socket_context *socket,
+                                       __u64 cookie) {
+        struct sm_stack *unused = unused_downstreams();
+        struct sm_downstream *d;
+        __u64 word = 0;
+
+        socket->downstream = 0;
+        socket->slow = check_fast_path(ops, socket);
+        if (socket->slow != SM_SLOW_NONE || !unused)
+                return 0;
+        socket->downstream = sm_downstream_new(NULL, unused, &word);
+        d = socket->downstream > 0 ? sm_downstream_entry(NULL, socket->downstream) : NULL;
+        if (!d) {
+                socket->slow = SM_SLOW_FULL;
+                return 0;
+        }
+        d->cookie = cookie;
+        d->service = socket->service;
+        d->slice = socket->slice;
+        d->slow = SM_SLOW_NOT_IN_STEP;
+        d->used = 0;
+        return word;
+}
+
+static __noinline void leave_fast_path(struct sm_socket_context *socket) {
+        struct sm_stack *unused = unused_downstreams();
+        struct sm_downstream *d = sm_downstream_entry(NULL, socket->downstream);
+
+        if (socket->downstream == 0 || !d || !unused)
+                return;
+        sm_downstream_release(NULL, unused, socket->downstream, d, SM_OWNER_SOCKET);
+        socket->downstream = 0;
+}
+
+/* ACTIVE_ESTABLISHED_CB: from here on D's program sees what it sends. */
+static __always_inline void connection_stands(struct bpf_sock_ops *ops,
+                                              const struct sm_socket_context *socket) {
+        struct sm_downstream *d = sm_downstream_entry(NULL, socket->downstream);
+        __u64 cookie;
+        long r;
+
+        if (socket->downstream == 0 || !d)
+                return;
+        cookie = d->cookie;
+        r = bpf_sock_hash_update(ops, &caller_sockets, &cookie, BPF_NOEXIST);
+        if (r < 0 && r != -EEXIST)
+                d->slow = r == -E2BIG || r == -ENOMEM ? SM_SLOW_FULL : SM_SLOW_BUSY;
 }
 
 /* TCP_CONNECT_CB: the local port is chosen, nothing was sent yet. */
@@ -46,13 +128,15 @@ static __always_inline void connection_starts(struct bpf_sock_ops *ops, struct s
         } else {
                 struct sm_caller_key key = caller_key(ops);
                 struct sm_caller caller = {
-                        .socket = *socket,
                         .cookie = bpf_get_socket_cookie(ops),
                         .since = bpf_ktime_get_ns(),
                 };
 
+                caller.downstream_word = join_fast_path(ops, socket, caller.cookie);
+                caller.socket = *socket;
                 if (bpf_map_update_elem(&callers, &key, &caller, BPF_ANY) < 0) {
                         __sync_fetch_and_add(&slice->failed, 1);
+                        leave_fast_path(socket);
                         return;
                 }
         }
@@ -129,6 +213,7 @@ static __always_inline void connection_changes(struct bpf_sock_ops *ops, struct 
                 struct sm_caller_key key = caller_key(ops);
 
                 bpf_map_delete_elem(&callers, &key);
+                leave_fast_path(socket);
         }
         if (to == BPF_TCP_CLOSE)
                 socket->recorded = 0;
@@ -138,7 +223,8 @@ SEC("sockops")
 int sm_sock_ops(struct bpf_sock_ops *ops) {
         struct sm_socket_context *socket;
 
-        if (ops->op != BPF_SOCK_OPS_TCP_CONNECT_CB && ops->op != BPF_SOCK_OPS_STATE_CB)
+        if (ops->op != BPF_SOCK_OPS_TCP_CONNECT_CB && ops->op != BPF_SOCK_OPS_STATE_CB &&
+            ops->op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB)
                 return 1;
         if (!ops->sk)
                 return 1;
@@ -147,6 +233,8 @@ int sm_sock_ops(struct bpf_sock_ops *ops) {
                 return 1;
         if (ops->op == BPF_SOCK_OPS_TCP_CONNECT_CB)
                 connection_starts(ops, socket);
+        else if (ops->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB)
+                connection_stands(ops, socket);
         else
                 connection_changes(ops, socket);
         return 1;
