@@ -81,7 +81,8 @@ enum sm_head_flags {
         SM_HEAD_LENGTH = 1 << 5,          /* Content-Length is in content_length */
         SM_HEAD_EXPECT_CONTINUE = 1 << 6, /* in HTTP/1.1 */
         SM_HEAD_TE_TRAILERS = 1 << 7,
-        SM_HEAD_MORE_CONNECTION = 1 << 8, /* Connection names other fields as well: those are hop-by-hop */
+        SM_HEAD_MORE_CONNECTION = 1 << 8, /* Connection names other fields as well: those are hop-by-hop.
+                                           * An upgrade that is none is among them */
 };
 
 enum sm_head_kind {

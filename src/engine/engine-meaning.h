@@ -74,7 +74,8 @@ static inline int sm_meaning_whole(const struct sm_head_parser *p, struct sm_hea
                 return -SM_REASON_BAD_HOST;
         if (old)
                 head->flags &= (__u16) ~SM_HEAD_EXPECT_CONTINUE; /* RFC 9110, section 10.1.1 */
-        if (old || upgrade >= SM_HEAD_FIELDS_MAX || head->fields[upgrade].value.length == 0)
-                head->flags &= (__u16) ~SM_HEAD_UPGRADE; /* RFC 9110, section 7.8 */
+        if ((head->flags & SM_HEAD_UPGRADE) && /* RFC 9110, section 7.8 */
+            (old || upgrade >= SM_HEAD_FIELDS_MAX || head->fields[upgrade].value.length == 0))
+                head->flags = (__u16) ((head->flags & ~SM_HEAD_UPGRADE) | SM_HEAD_MORE_CONNECTION);
         return 0;
 }

@@ -215,24 +215,26 @@ static void test_response(void **state) {
         test_span(heads[1].text, head.reason, "Not \x80 Found");
         assert_int_equal(head.flags, SM_HEAD_CHUNKED | SM_HEAD_KEEP_ALIVE);
 
-        /* HTTP/1.0 cannot be upgraded. */
+        /* HTTP/1.0 cannot be upgraded: that is one more field that Connection names. */
         assert_true(parse(heads[2].text, SM_HEAD_RESPONSE, SM_HEAD_MAX, &head) > 0);
         assert_int_equal(head.status, 200);
         test_span(heads[2].text, head.reason, "");
-        assert_int_equal(head.flags, SM_HEAD_HTTP_1_0 | SM_HEAD_KEEP_ALIVE | SM_HEAD_LENGTH);
+        assert_int_equal(head.flags, SM_HEAD_HTTP_1_0 | SM_HEAD_KEEP_ALIVE | SM_HEAD_LENGTH |
+                                             SM_HEAD_MORE_CONNECTION);
 }
 
 static void test_upgrade(void **state) {
         static const struct {
                 const char *fields;
-                int upgrade;
+                int upgrade, more;
         } rows[] = {
-                { "Connection: upgrade\r\nUpgrade: x\r\n", 1 },
-                { "Upgrade: x\r\nConnection: a, UPGRADE ,b\r\n", 1 },
-                { "Connection: upgrade\r\n", 0 },
-                { "Connection: upgrade\r\nUpgrade:\r\n", 0 },
-                { "Connection: upgrades\r\nUpgrade: x\r\n", 0 },
-                { "Upgrade: x\r\n", 0 },
+                { "Connection: upgrade\r\nUpgrade: x\r\n", 1, 0 },
+                { "Upgrade: x\r\nConnection: a, UPGRADE ,b\r\n", 1, 1 },
+                { "Connection: upgrade\r\n", 0, 1 },
+                { "Connection: upgrade, a\r\nUpgrade:\r\n", 0, 1 },
+                { "Connection: upgrade\r\nUpgrade:\r\n", 0, 1 },
+                { "Connection: upgrades\r\nUpgrade: x\r\n", 0, 1 },
+                { "Upgrade: x\r\n", 0, 0 },
         };
 
         for (size_t i = 0; i < COUNT(rows); i++) {
@@ -242,6 +244,7 @@ static void test_upgrade(void **state) {
                 snprintf(text, sizeof(text), PREFIX "%s\r\n", rows[i].fields);
                 assert_true(parse(text, SM_HEAD_REQUEST, SM_HEAD_MAX, &head) > 0);
                 assert_int_equal(!!(head.flags & SM_HEAD_UPGRADE), rows[i].upgrade);
+                assert_int_equal(!!(head.flags & SM_HEAD_MORE_CONNECTION), rows[i].more);
         }
 }
 

@@ -2,16 +2,17 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../engine/engine-fields.h"
-#include "../engine/engine-framing.h"
 #include "../engine/engine-parse.h"
+#include "../engine/engine-plain.h"
 #include "relay-head-write.h"
 
 /*
  * The first byte chooses how, the rest is a head. If the parser takes it, then what is written from it must
  * be a head again, of a message with the same framing and meaning: else the endpoint and we would not agree
- * where it ends.
+ * where it ends. What is plain must be written as it was read.
  */
 
 #define CHECK(condition)         \
@@ -28,6 +29,10 @@ static struct sm_span span_of(const struct sm_head *head, enum sm_known_field kn
 
 static void check_span(const uint8_t *a, struct sm_span sa, const uint8_t *b, struct sm_span sb) {
         CHECK(sm_text_equal(a + sa.offset, sa.length, b + sb.offset, sb.length));
+}
+
+static void check_same(const uint8_t *bytes, const struct sm_head *head, Buffer *out) {
+        CHECK(buffer_filled(out) == head->length && memcmp(bytes, buffer_at(out), head->length) == 0);
 }
 
 static void check_hops(const uint8_t *bytes, const struct sm_head *head) {
@@ -52,7 +57,8 @@ static void check_request(unsigned how, const uint8_t *bytes, const struct sm_he
                 .upgrade = how & 1 && head->flags & SM_HEAD_UPGRADE,
                 .via = how & 2,
                 .forwarded_for = how & 4 ? "127.0.0.1" : NULL,
-                .count_hops = hops != HOP_COUNT_NONE && hops > 0,
+                .count_hops = hops != HOP_COUNT_NONE && hops > 0 &&
+                        sm_method_counts_hops((enum sm_method) head->method),
                 .host = "127.71.0.1:80",
         };
         struct sm_head again;
@@ -68,6 +74,9 @@ static void check_request(unsigned how, const uint8_t *bytes, const struct sm_he
                 check_span(bytes, head->authority, buffer_at(out), again.authority);
         check_span(bytes, span_of(head, SM_FIELD_COOKIE), buffer_at(out), span_of(&again, SM_FIELD_COOKIE));
         check_hops(buffer_at(out), &again);
+        if (sm_request_is_plain(head, (edit.via ? SM_POLICY_VIA : 0) |
+                                              (edit.forwarded_for ? SM_POLICY_FORWARDED_FOR : 0)))
+                check_same(bytes, head, out);
 }
 
 static void check_response(unsigned how, const uint8_t *bytes, const struct sm_head *head, Buffer *out) {
@@ -85,6 +94,8 @@ static void check_response(unsigned how, const uint8_t *bytes, const struct sm_h
         CHECK(sm_response_framing(&again, SM_METHOD_GET) == sm_response_framing(head, SM_METHOD_GET));
         CHECK(!sm_head_persistent(&again) == (edit.connection == RESPONSE_CLOSE));
         check_hops(buffer_at(out), &again);
+        if (edit.connection == RESPONSE_DEFAULT && sm_response_is_plain(head, edit.via ? SM_POLICY_VIA : 0))
+                check_same(bytes, head, out);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -5,6 +5,7 @@
 
 #include "../basic/macro.h"
 #include "../engine/engine-fields.h"
+#include "../engine/engine-plain.h"
 #include "relay-head-write.h"
 
 #define VERSION_TEXT "HTTP/1.1"
@@ -86,17 +87,21 @@ typedef struct Addition {
 } Addition;
 
 typedef struct FieldEdit {
-        bool keep_coding;  /* Transfer-Encoding */
-        bool keep_upgrade; /* Upgrade */
-        bool drop_trailer; /* Trailer: there will be none */
-        bool drop_host;    /* Host is written from the target */
-        bool drop_length;  /* Content-Length */
-        bool count_hops;   /* Max-Forwards is counted down */
+        bool keep_connection; /* Connection: what it says is as true of ours */
+        bool keep_coding;     /* Transfer-Encoding */
+        bool keep_upgrade;    /* Upgrade */
+        bool drop_trailer;    /* Trailer: there will be none */
+        bool drop_host;       /* Host is written from the target */
+        bool drop_length;     /* Content-Length */
+        bool count_hops;      /* Max-Forwards is counted down */
         Addition via, forwarded_for;
 } FieldEdit;
 
 static bool is_dropped(const Writer *w, const FieldEdit *e, uint32_t i) {
         switch (sm_field_known(w->head, w->bytes, i)) {
+
+        case SM_FIELD_CONNECTION:
+                return !e->keep_connection;
 
         case SM_FIELD_TRANSFER_ENCODING:
                 return !e->keep_coding;
@@ -127,8 +132,9 @@ static bool is_forwarded_whole(const Writer *w, const FieldEdit *e) {
                 return false;
         if (!e->keep_coding && known[SM_FIELD_TRANSFER_ENCODING])
                 return false;
-        return !known[SM_FIELD_CONNECTION] && !known[SM_FIELD_KEEP_ALIVE] && !known[SM_FIELD_TE] &&
-                !known[SM_FIELD_PROXY_CONNECTION] && !known[SM_FIELD_UPGRADE];
+        if (!e->keep_connection && known[SM_FIELD_CONNECTION])
+                return false;
+        return sm_fields_are_plain(w->head);
 }
 
 static void put_addition(Writer *w, const Addition *a, uint32_t i) {
@@ -230,6 +236,7 @@ int head_write_request(Buffer *out, const uint8_t *bytes, const struct sm_head *
         Writer w = { .out = out, .bytes = bytes, .head = head };
         bool trailers = head->flags & SM_HEAD_TE_TRAILERS;
         FieldEdit fields = {
+                .keep_connection = sm_fields_are_plain(head),
                 .keep_coding = true, /* chunked or absent: the parser lets nothing else through */
                 .keep_upgrade = edit->upgrade,
                 .drop_host = head->target_form == SM_TARGET_ABSOLUTE,
@@ -263,6 +270,7 @@ int head_write_response(Buffer *out, const uint8_t *bytes, const struct sm_head 
         };
         Writer w = { .out = out, .bytes = bytes, .head = head };
         FieldEdit fields = {
+                .keep_connection = !connections[edit->connection] && sm_fields_are_plain(head),
                 .keep_coding = edit->chunked && !edit->bodiless,
                 .drop_length = edit->bodiless,
                 .keep_upgrade = edit->connection == RESPONSE_UPGRADE,

@@ -9,7 +9,7 @@
 
 /*
  * Heads on their way through: what concerns one connection only is dropped, what ours needs is added, all
- * else keeps its order, its case and its bytes.
+ * else keeps its order, its case and its bytes. What engine-plain.h calls plain keeps all of them.
  */
 
 /* Bytes that a head may grow by, so that a buffer of the longest head and this holds the rewritten one. */

@@ -2,7 +2,7 @@
 #include <errno.h>
 
 #include "../engine/engine-fields.h"
-#include "../engine/engine-framing.h"
+#include "../engine/engine-plain.h"
 #include "relay-caller.h"
 #include "relay-count.h"
 #include "relay-downstream.h"
@@ -87,9 +87,9 @@ static enum sm_reason check(Exchange *x) {
 
         if (x->head.method == SM_METHOD_CONNECT)
                 return SM_REASON_CONNECT_METHOD;
-        if (x->head.method != SM_METHOD_OPTIONS && x->head.method != SM_METHOD_TRACE)
+        if (!sm_method_counts_hops((enum sm_method) x->head.method))
                 return SM_REASON_NONE;
-        hops = head_hop_count(buffer_at(x->downstream->in), &x->head); /* RFC 9110, section 7.6.2 */
+        hops = head_hop_count(buffer_at(x->downstream->in), &x->head);
         x->count_hops = hops != HOP_COUNT_NONE;
         return hops == 0 ? SM_REASON_NO_HOPS : SM_REASON_NONE;
 }

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "../engine/engine-parse.h"
+#include "../engine/engine-plain.h"
 #include "relay-head-write.h"
 
 static BufferPool pool;
@@ -57,6 +58,36 @@ static void test_hop_by_hop(void **state) {
                       "Keep-Alive: 5\r\nA: b\r\nProxy-Connection: x\r\nTE: gzip\r\nUpgrade: x\r\nC: d\r\n"
                       "connection: other\r\nOther: 2\r\n\r\n",
                       &(RequestEdit){}, "GET / HTTP/1.1\r\nHost: h\r\nA: b\r\nC: d\r\n\r\n");
+}
+
+/* What it says is as true of our connection: only then, and as it was written. */
+static void test_keep_alive_stays(void **state) {
+        static const char request[] =
+                "GET / HTTP/1.1\r\nHost: h\r\nconnection:  Keep-Alive \r\nX: 1\r\n\r\n";
+        static const char response[] = "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nX: 1\r\n\r\n";
+        static const char *const others[] = {
+                ", Upgrade", ", close", ", x",
+                "\r\nKeep-Alive: 5", "\r\nConnection: y", "\r\nProxy-Connection: z",
+        };
+
+        check_request(request, &(RequestEdit){}, request);
+        check_request(request, &(RequestEdit){ .via = true },
+                      "GET / HTTP/1.1\r\nHost: h\r\nconnection:  Keep-Alive \r\nX: 1\r\n"
+                      "Via: 1.1 slicemesh\r\n\r\n");
+        check_response(response, &(ResponseEdit){}, response);
+        check_response(response, &(ResponseEdit){ .connection = RESPONSE_CLOSE },
+                       "HTTP/1.1 200 OK\r\nX: 1\r\nConnection: close\r\n\r\n");
+        check_response(response, &(ResponseEdit){ .connection = RESPONSE_KEEP_ALIVE },
+                       "HTTP/1.1 200 OK\r\nX: 1\r\nConnection: keep-alive\r\n\r\n");
+        check_response("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n\r\n", &(ResponseEdit){},
+                       "HTTP/1.1 200 OK\r\n\r\n");
+        for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+                char text[256];
+
+                snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: h\r\nConnection: keep-alive%s\r\n\r\n",
+                         others[i]);
+                check_request(text, &(RequestEdit){}, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        }
 }
 
 /* Connection cannot be used to take away what a message consists of. */
@@ -172,6 +203,84 @@ static void test_no_room(void **state) {
         buffer_release(&pool, out);
 }
 
+/* A fixed sequence: the same on every run. */
+static uint32_t next(uint64_t *seed) {
+        *seed = *seed * 6364136223846793005ULL + 1442695040888963407ULL;
+        return (uint32_t) (*seed >> 33);
+}
+
+/* One of the heads below, with a few lines more and a byte of another kind. */
+static size_t make_head(uint64_t *seed, enum sm_head_kind kind, char *ret, size_t size) {
+        static const char *const starts[][8] = {
+                [SM_HEAD_REQUEST] = {
+                        "GET /a?b HTTP/1.1\r\nHost: h\r\n", "POST / HTTP/1.1\r\nHost: h\r\n",
+                        "HEAD / HTTP/1.1\r\nHost: h\r\n", "DELETE / HTTP/1.1\r\nHost: h\r\n",
+                        "OPTIONS * HTTP/1.1\r\nHost: h\r\n", "GET http://h/ HTTP/1.1\r\nHost: h\r\n",
+                        "GET / HTTP/1.0\r\nHost: h\r\n", "\r\nGET / HTTP/1.1\r\nHost: h\r\n",
+                },
+                [SM_HEAD_RESPONSE] = {
+                        "HTTP/1.1 200 OK\r\n", "HTTP/1.1 304 \r\n", "HTTP/1.1 404\r\n",
+                        "HTTP/1.1 503 X\r\n", "HTTP/1.1 426 X\r\n", "HTTP/1.1 408 X\r\n",
+                        "HTTP/1.1 204 No\r\n", "HTTP/1.0 200 OK\r\n",
+                },
+        };
+        static const char *const lines[] = {
+                "Connection: keep-alive\r\n", "connection:close\r\n", "Connection: upgrade, keep-alive\r\n",
+                "Connection: \r\n", "Upgrade: x\r\n", "Keep-Alive: 5\r\n", "Content-Length: 7\r\n",
+                "Transfer-Encoding: chunked\r\n", "Trailer: t\r\n", "TE: trailers\r\n", "Via: 1.1 x\r\n",
+                "X-Forwarded-For: a\r\n", "Max-Forwards: 3\r\n", "Expect: 100-continue\r\n",
+                "Accept: */*\r\n", "Server: y\r\n",
+        };
+        static const char bytes[] = "\t ,;:-/1aK\x80";
+        size_t n;
+
+        n = (size_t) snprintf(ret, size, "%s", starts[kind][next(seed) % 8]);
+        for (unsigned i = next(seed) % 4; i > 0; i--)
+                n += (size_t) snprintf(ret + n, size - n, "%s",
+                                       lines[next(seed) % (sizeof(lines) / sizeof(lines[0]))]);
+        n += (size_t) snprintf(ret + n, size - n, "\r\n");
+        if (next(seed) % 2 == 0)
+                ret[next(seed) % n] = bytes[next(seed) % (sizeof(bytes) - 1)];
+        return n;
+}
+
+/* The kernel moves what is plain, and the relay writes heads: they must never disagree. */
+static void test_plain_is_written_as_it_is(void **state) {
+        unsigned counts[2][2] = {};
+        uint64_t seed = 1;
+
+        for (unsigned i = 0; i < 20000; i++) {
+                enum sm_head_kind kind = i % 2 ? SM_HEAD_RESPONSE : SM_HEAD_REQUEST;
+                Buffer *out = buffer_acquire(&pool);
+                struct sm_head_parser p;
+                struct sm_head head;
+                uint8_t text[512];
+                bool plain;
+                size_t n;
+                int r;
+
+                n = make_head(&seed, kind, (char *) text, sizeof(text));
+                sm_head_start(&p, &head, kind, SM_HEAD_MAX);
+                if (sm_head_parse(&p, &head, text, (uint32_t) n) == (int) n) {
+                        plain = kind ? sm_response_is_plain(&head, 0) : sm_request_is_plain(&head, 0);
+                        r = kind ? head_write_response(out, text, &head, &(ResponseEdit){
+                                                .chunked = head.flags & SM_HEAD_CHUNKED,
+                                                .bodiless = head.status == 204 }) :
+                                   head_write_request(out, text, &head, &(RequestEdit){ .host = "h" });
+                        assert_int_equal(r, 0);
+                        counts[kind][plain]++;
+                        if (plain) {
+                                assert_int_equal(buffer_filled(out), n);
+                                assert_memory_equal(buffer_at(out), text, n);
+                        }
+                }
+                buffer_release(&pool, out);
+        }
+        for (unsigned kind = 0; kind < 2; kind++)
+                for (unsigned plain = 0; plain < 2; plain++)
+                        assert_in_range(counts[kind][plain], 1000, 9000);
+}
+
 static int setup(void **state) {
         buffer_pool_init(&pool, 4096);
         return 0;
@@ -186,6 +295,7 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_nothing_to_change),
                 cmocka_unit_test(test_hop_by_hop),
+                cmocka_unit_test(test_keep_alive_stays),
                 cmocka_unit_test(test_framing_stays),
                 cmocka_unit_test(test_targets),
                 cmocka_unit_test(test_upgrade_and_trailers),
@@ -193,6 +303,7 @@ int main(void) {
                 cmocka_unit_test(test_hops_are_counted),
                 cmocka_unit_test(test_responses),
                 cmocka_unit_test(test_no_room),
+                cmocka_unit_test(test_plain_is_written_as_it_is),
         };
 
         return cmocka_run_group_tests(tests, setup, teardown);

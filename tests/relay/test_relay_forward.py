@@ -91,6 +91,18 @@ def test_hop_by_hop_fields_are_removed(service, connection, gone):
     assert got.status == 200
 
 
+def test_keep_alive_alone_passes(service):
+    """It is as true of the next connection, so neither head needs to be rewritten for it."""
+    answer = b"HTTP/1.1 200 OK\r\nconnection: keep-alive\r\nContent-Length: 1\r\n\r\nx"
+    seen, got = exchange(service, request("/", fields=["X-Before: b", "Connection: Keep-Alive"]), answer)
+    assert seen.head.all("connection") == ["Keep-Alive"]
+    assert got.head.all("connection") == ["keep-alive"]
+    closing = request("/", fields=["Connection: keep-alive, close"])
+    seen, got = exchange(service, closing, answer)
+    assert not seen.head.all("connection")
+    assert got.head.all("connection") == ["close"]
+
+
 def test_end_to_end_fields_cannot_be_named_away(service):
     """`Connection: Host` and the like must not take from the request what frames or routes it."""
     named = ["Connection: Host, Content-Length, keep-alive"]
