@@ -15,6 +15,26 @@ struct socket {
         struct file *file;
 };
 
+struct kernfs_node {
+        __u64 id;
+};
+
+struct cgroup;
+
+struct cgroup_subsys_state {
+        struct cgroup *cgroup;
+        struct cgroup_subsys_state *parent;
+};
+
+struct cgroup {
+        struct cgroup_subsys_state self;
+        struct kernfs_node *kn;
+};
+
+struct sock_cgroup_data {
+        struct cgroup *cgroup;
+};
+
 struct sock_common {
         volatile unsigned char skc_state;
 };
@@ -23,6 +43,7 @@ struct sock {
         struct sock_common __sk_common;
         int sk_err;
         struct socket *sk_socket;
+        struct sock_cgroup_data sk_cgrp_data;
         void *sk_user_data;
 };
 
