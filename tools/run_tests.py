@@ -14,7 +14,8 @@ Builds everything and runs the tests, or only the named rings of them:
 A test or ring that cannot run here is skipped, and the end of the output says which
 and why. With CI=true in the environment a skip is a failure.
 
-  --long  fuzz for a minute each, and more rounds of what depends on chance
+  --long  fuzz for a minute each, more rounds of what depends on chance, and all of e2e
+          with the fast path off, and switching at random
 """
 import argparse
 import dataclasses
@@ -80,13 +81,15 @@ class Totals:
         return count
 
 
-def run_ring(build, ring, totals):
+def run_ring(build, ring, totals, long):
     label = ring if build.directory == 'build' else f'{ring} in {build.directory}'
     print(f'\n== {label}', flush=True)
     log = build.path / f'meson-logs/{ring}.junit.xml'
     log.unlink(missing_ok=True)
     started = time.monotonic()
     command = ['meson', 'test', '-C', build.path, '--no-rebuild', '--suite', ring, '--logbase', ring]
+    if long and ring == 'e2e':
+        command += ['--suite', 'e2e-long', '--timeout-multiplier', '8']
     status = subprocess.run([*command, '--print-errorlogs'], check=False).returncode
     before = len(totals.failed)
     count = totals.add_log(label, log) if log.exists() else 0
@@ -124,7 +127,7 @@ def main():
             if ring in NEED_ROOT and os.geteuid() != 0:
                 totals.skipped.append(f'{ring}: the whole ring: it needs root')
             else:
-                run_ring(build, ring, totals)
+                run_ring(build, ring, totals, arguments.long)
 
     print()
     for text in totals.skipped:

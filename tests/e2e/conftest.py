@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-import collections
 import hashlib
 import os
 import pathlib
@@ -12,9 +11,12 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1] / 'tools')]
 import pytest  # noqa: E402
 
 import mesh as mesh_module  # noqa: E402
+import modes  # noqa: E402
 
 CLIENTS = HERE / 'clients'
 PROGRAMS = mesh_module.BUILD / 'tests/e2e-programs'
+KERNEL_WARNINGS = ('WARNING', 'BUG', 'Oops', 'RIP:', 'refcount_t', 'stall', 'blocked for more than', 'KASAN',
+                   'UBSAN', 'lockdep')
 
 
 def build(source, target, *command, **environment):
@@ -51,20 +53,24 @@ def load(programs):
     return [PROGRAMS / 'client', 'load']
 
 
-def kernel_warnings():
-    """{warning: how often}, without its time."""
-    lines = subprocess.run(['dmesg', '--notime', '--level=emerg,alert,crit,err,warn'], check=False,
-                           capture_output=True, text=True).stdout.splitlines()
-    return collections.Counter(line for line in lines
-                               if any(w in line for w in ('WARNING', 'BUG', 'Oops', 'RIP')))
-
-
 @pytest.fixture(scope='session', autouse=True)
 def no_kernel_warning():
-    before = kernel_warnings()
+    """Also of those that scroll out of the kernel's log meanwhile one is told: reading then fails once."""
+    log = os.open('/dev/kmsg', os.O_RDONLY | os.O_NONBLOCK)
+    os.lseek(log, 0, os.SEEK_END)
     yield
-    new = kernel_warnings() - before
-    assert not new, f'the kernel warned: {list(new)}'
+    new, overrun = [], False
+    while True:
+        try:
+            new.append(os.read(log, 8192).decode(errors='replace').splitlines()[0])
+        except BlockingIOError:
+            break
+        except BrokenPipeError:
+            overrun = True
+    os.close(log)
+    warnings = [line for line in new if any(word in line for word in KERNEL_WARNINGS)]
+    assert not warnings, f'the kernel warned: {warnings}'
+    assert not overrun, 'the kernel said more than its log holds'
 
 
 @pytest.fixture(scope='session')
@@ -76,10 +82,12 @@ def hashes():
 
 @pytest.fixture(scope='module')
 def mesh(request):
-    """The module's sandbox: its POLICY; its SERVERS, (kind, name, address), and SLICES started in it."""
+    """The module's sandbox: its POLICY; its SLICES and SERVERS, (kind, name, address[, slice]), started."""
     with mesh_module.Mesh(request.module.POLICY) as booted:
-        for kind, name, address in getattr(request.module, 'SERVERS', []):
-            getattr(booted, f'start_{kind}')(name, address)
         for name in getattr(request.module, 'SLICES', ['shop.slice']):
             booted.manage(name)
+        for kind, name, address, *slice_ in getattr(request.module, 'SERVERS', []):
+            getattr(booted, f'start_{kind}')(name, address, **({'slice_': slice_[0]} if slice_ else {}))
         yield booted
+        if not getattr(request.module, 'OWN_MODE', False):
+            modes.prove(booted)

@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 
+import modes
 from meshhost import MeshHost
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -66,7 +67,7 @@ class BusError(Exception):
 class Mesh(MeshHost):
     """files: {'mesh.yaml': text, 'services/web.yaml': text, ...}, the policy."""
 
-    def __init__(self, files, **options):
+    def __init__(self, files, *, prepare=(), **options):
         self.scratch = tempfile.TemporaryDirectory(prefix='slicemesh-e2e-')
         self.policy_directory = pathlib.Path(self.scratch.name, 'policy')
         self.policy_directory.mkdir()
@@ -79,7 +80,8 @@ class Mesh(MeshHost):
         for name in FILES:
             (self.docroot / name).write_bytes(content(name))
         os.chmod(self.scratch.name, 0o755)
-        super().__init__(BUILD, policy=self.policy_directory, **options)
+        super().__init__(BUILD, policy=self.policy_directory, prepare=[*modes.prepare(), *prepare],
+                         **options)
 
     def close(self):
         super().close()
@@ -147,6 +149,15 @@ class Mesh(MeshHost):
         self.start(f'server-{name}', 'nginx', '-c', f'/run/nginx-{name}.conf', slice_=slice_)
         wait_until(lambda: self.listening(address, port), f'server {name}')
 
+    def make_namespace(self, name, here, there):
+        """A network namespace /run/netns/NAME at the other end of a cable, with these two addresses."""
+        for command in (f'ip netns add {name}', f'ip link add to-{name} type veth peer eth0 netns {name}',
+                        f'ip address add {here}/30 dev to-{name}', f'ip link set to-{name} up',
+                        f'ip -n {name} address add {there}/30 dev eth0', f'ip -n {name} link set eth0 up',
+                        f'ip -n {name} link set lo up'):
+            self.output(*command.split())
+        assert f'dev to-{name}' in self.output('ip', 'route', 'get', there)
+
     def kill_server(self, name):
         self.systemctl('kill', '--signal=KILL', f'server-{name}.service')
         wait_until(lambda: self.unit(f'server-{name}.service', 'ActiveState') in ('inactive', 'failed'),
@@ -191,9 +202,21 @@ class Mesh(MeshHost):
         values = [self.busctl('get-property', BUS_NAME, path, interface, p)['data'] for p in properties]
         return values if len(values) > 1 else values[0]
 
+    def set_fast_path(self, on):
+        self.busctl('set-property', BUS_NAME, BUS_PATH, MANAGER, 'FastPath', 'b', 'true' if on else 'false')
+
+    def paths(self, service):
+        """{'fast': n, 'remote': n, SLOW-REASON: n}, without zeros: which way its requests went so far."""
+        counts = self.get(self.service_path(service), SERVICE, 'Paths')
+        return collections.Counter({path: n for path, n in counts.items() if n})
+
     def reload(self):
         """The list of errors: (file, line, column, service, key, message)."""
         return self.call(BUS_PATH, MANAGER, 'Reload')[1]
+
+    def services(self):
+        """[(name, protocol, address, state, path)]"""
+        return self.call(BUS_PATH, MANAGER, 'ListServices')[0]
 
     def service_path(self, service):
         return f'{BUS_PATH}/service/{label(service)}'

@@ -6,7 +6,7 @@ import pytest
 from mesh import ENDPOINT, SERVICE, wait_until
 
 POLICY = {
-    'mesh.yaml': 'slices: [shop.slice]\n',
+    'mesh.yaml': 'slices: [shop.slice, server.slice]\n',
     'services/web.yaml': '''
 service: web
 address: 127.71.0.10:80
@@ -54,6 +54,7 @@ routes:
 ''',
 }
 SERVERS = [('python', 'a', '127.0.1.1'), ('node', 'b', '127.0.1.2'), ('nginx', 'c', '127.0.1.3')]
+SLICES = ['shop.slice', 'server.slice']
 
 WEB, ROUTES = 'http://127.71.0.10', 'http://127.71.0.20'
 

@@ -7,7 +7,7 @@ import pytest
 from mesh import FILES, Mesh, content
 
 POLICY = {
-    'mesh.yaml': 'slices: [shop.slice]\n',
+    'mesh.yaml': 'slices: [shop.slice, server.slice]\n',
     'services/web.yaml': '''
 service: web
 address: 127.71.0.10:80
@@ -29,6 +29,7 @@ endpoints: ["[::1]:8080"]
 ''',
 }
 SERVERS = [('python', 'python', '127.0.1.1'), ('node', 'node', '127.0.1.2'), ('nginx', 'nginx', '127.0.1.3')]
+SLICES = ['shop.slice', 'server.slice']
 
 CLIENTS = ['python-http.client', 'python-requests', 'python-asyncio', 'node-agent', 'node-fetch',
            'java-HttpURLConnection', 'java-HttpClient', 'go']

@@ -6,14 +6,17 @@ import pytest
 from mesh import BUS_PATH, ENDPOINT, LONG, MANAGER, SERVICE, kill, wait_until
 
 POLICY = {
-    'mesh.yaml': 'slices: [shop.slice]\n',
+    'mesh.yaml': 'slices: [shop.slice, server.slice]\n',
     'services/web.yaml': '''
 service: web
 address: 127.71.0.10:80
 endpoints: ["127.0.1.1:8080", {address: "127.0.1.2:8080", weight: 2}, "127.0.1.3:8080"]
 ''',
 }
-SERVERS = [('nginx', 'a', '127.0.1.1'), ('nginx', 'b', '127.0.1.2'), ('nginx', 'c', '127.0.1.3')]
+# The last is in no managed slice, so that its answers come by way of the relay whatever else is fast.
+SERVERS = [('nginx', 'a', '127.0.1.1'), ('nginx', 'b', '127.0.1.2'),
+           ('nginx', 'c', '127.0.1.3', 'far.slice')]
+SLICES = ['shop.slice', 'server.slice']
 
 WEB = 'http://127.71.0.10'
 CONCURRENCY = 256

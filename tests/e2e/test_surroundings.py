@@ -4,6 +4,7 @@ if it must, and leaves nothing half attached."""
 import contextlib
 import subprocess
 
+import modes
 import pytest
 from mesh import BUS_NAME, BUS_PATH, MANAGER, PYTHON, SLICE, Mesh, wait_until
 
@@ -21,9 +22,7 @@ WEB, RAW = 'http://127.71.0.10', 'http://127.71.0.11'
 
 
 def drop_in(unit, *lines):
-    text = '\n'.join(['[Service]', *lines, ''])
-    directory = f'"$DESTDIR/etc/systemd/system/{unit}.d"'
-    return f"mkdir -p {directory}; cat >{directory}/50-test.conf <<'EOF'\n{text}EOF\n"
+    return modes.drop_in(unit, '50-test', '[Service]', *lines)
 
 
 @contextlib.contextmanager
