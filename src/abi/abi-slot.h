@@ -33,7 +33,10 @@ struct sm_fast_control {
         __u32 features; /* enum sm_fast_feature; may change at any time */
         __u32 workers;  /* that idle_slots has stacks for, for each endpoint */
         __u32 slow;     /* enum sm_slow: what is said where a feature is missing */
-        __u32 _pad[13];
+        /* What slicemeshd remembers over a restart: */
+        __u32 disabled; /* switched off, by whoever spoke last */
+        __u32 policy;   /* what mesh.yaml said last: 0 = nothing yet, 1 = enabled, 2 = not */
+        __u32 _pad[11];
 };
 _Static_assert(sizeof(struct sm_fast_control) == SM_CELL_SIZE, "ABI");
 

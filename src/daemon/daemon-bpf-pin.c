@@ -76,11 +76,26 @@ int bpf_pin_each(const char *path, bpf_pin_each_t each, void *userdata) {
         return 0;
 }
 
+/* Sockets keep the programs that they got from their map, and the maps with them, until they are closed:
+ * these let everything pass from here on. */
+static void switch_off(const char *layout, const char *name, void *userdata) {
+        struct sm_fast_control off = { .slow = SM_SLOW_OFF };
+        _cleanup_free_ char *path = NULL;
+        _cleanup_close_ int fd = -EBADF;
+
+        if (asprintf(&path, "%s/maps/fast_control", layout) < 0)
+                return;
+        fd = bpf_obj_get(path);
+        if (fd >= 0)
+                (void) bpf_map_update_elem(fd, &(__u32) { 0 }, &off, BPF_ANY);
+}
+
 int bpf_pins_remove(const char *pin_path) {
         int r;
 
         if (access(pin_path, F_OK) < 0)
                 return errno == ENOENT ? 0 : -errno;
+        (void) bpf_pin_each(pin_path, switch_off, NULL);
         r = bpf_pin_remove_tree(pin_path);
         return r < 0 ? r : 1;
 }
@@ -88,8 +103,10 @@ int bpf_pins_remove(const char *pin_path) {
 static void remove_other(const char *path, const char *name, void *userdata) {
         BpfPrograms *b = userdata;
 
-        if (!streq(path, b->layout))
-                (void) bpf_pin_remove_tree(path);
+        if (streq(path, b->layout))
+                return;
+        switch_off(path, name, NULL);
+        (void) bpf_pin_remove_tree(path);
 }
 
 void bpf_programs_remove_others(BpfPrograms *b) {

@@ -55,6 +55,16 @@ static int set_context(BpfPrograms *b, uint64_t cgroup_id, uint32_t slice) {
         return bpf_map_update_elem(fd, &cgroup_id, &context, BPF_EXIST);
 }
 
+/* What is in there may be enrolled as a server, or not any more. */
+static int set_managed(const BpfPrograms *b, uint64_t cgroup_id, uint32_t slice) {
+        int fd = bpf_map__fd(b->skeleton->maps.managed_cgroups), r;
+
+        if (slice > 0)
+                return bpf_map_update_elem(fd, &cgroup_id, &slice, BPF_ANY);
+        r = bpf_map_delete_elem(fd, &cgroup_id);
+        return r == -ENOENT ? 0 : r;
+}
+
 /* 1 = attached anew, 0 = the link was there and runs the current program now. */
 static int hook_attach(BpfPrograms *b, const char *directory, size_t hook, int cgroup_fd) {
         _cleanup_free_ char *path = NULL;
@@ -103,6 +113,8 @@ int bpf_slice_attach(BpfPrograms *b, const char *cgroup, uint64_t cgroup_id, uin
         }
         r = set_context(b, cgroup_id, slice);
         if (r >= 0)
+                r = set_managed(b, cgroup_id, slice);
+        if (r >= 0)
                 return 0;
 fail:
         for (size_t i = 0; i < ELEMENTSOF(hooks); i++)
@@ -116,6 +128,7 @@ void bpf_slice_release(BpfPrograms *b, uint64_t cgroup_id) {
         _cleanup_free_ char *directory = NULL;
 
         (void) set_context(b, cgroup_id, 0);
+        (void) set_managed(b, cgroup_id, 0);
         if (slice_directory(b, cgroup_id, &directory) < 0)
                 return;
         for (size_t i = 0; i < ELEMENTSOF(hooks); i++)
@@ -126,11 +139,13 @@ void bpf_slice_release(BpfPrograms *b, uint64_t cgroup_id) {
 void bpf_slice_forget(BpfPrograms *b, uint64_t cgroup_id) {
         _cleanup_free_ char *directory = NULL;
 
+        (void) set_managed(b, cgroup_id, 0);
         if (slice_directory(b, cgroup_id, &directory) >= 0)
                 (void) bpf_pin_remove_tree(directory);
 }
 
 typedef struct Keep {
+        const BpfPrograms *b;
         const uint64_t *ids;
         size_t n;
 } Keep;
@@ -142,6 +157,7 @@ static void remove_unless_kept(const char *path, const char *name, void *userdat
         for (size_t i = 0; i < keep->n; i++)
                 if (keep->ids[i] == id)
                         return;
+        (void) set_managed(keep->b, id, 0);
         (void) bpf_pin_remove_tree(path);
 }
 
@@ -150,5 +166,5 @@ void bpf_slices_prune(BpfPrograms *b, const uint64_t *keep, size_t n_keep) {
 
         if (asprintf(&slices, "%s/slices", b->layout) < 0)
                 return;
-        (void) bpf_pin_each(slices, remove_unless_kept, &(Keep) { keep, n_keep });
+        (void) bpf_pin_each(slices, remove_unless_kept, &(Keep) { b, keep, n_keep });
 }

@@ -60,6 +60,16 @@ static int bpf_programs_configure(BpfPrograms *b, const BpfSettings *s) {
                 /* connections that were opened but not yet accepted */
                 { skeleton->maps.callers, MAX(s->max_connections, 1024u), SM_TABLE_CALLERS },
                 { skeleton->maps.vips, s->max_services * 16 + SM_SLICES_MAX, -1 },
+                { skeleton->maps.fast_control, 1, SM_TABLE_FAST_CONTROL },
+                { skeleton->maps.slots, s->fast_upstreams + 1, SM_TABLE_SLOTS },
+                { skeleton->maps.server_sockets, s->fast_upstreams + 1, -1 },
+                { skeleton->maps.upstream_sockets, s->fast_upstreams + 1, SM_TABLE_UPSTREAM_SOCKETS },
+                { skeleton->maps.downstreams, s->fast_connections + 1, SM_TABLE_DOWNSTREAMS },
+                { skeleton->maps.requests, s->fast_connections + 1, SM_TABLE_REQUESTS },
+                { skeleton->maps.caller_sockets, s->fast_connections + 1, -1 },
+                { skeleton->maps.accepted_sockets, s->fast_connections + 1, SM_TABLE_ACCEPTED_SOCKETS },
+                { skeleton->maps.free_downstreams, 1, SM_TABLE_FREE_DOWNSTREAMS },
+                { skeleton->maps.idle_slots, (s->max_endpoints + 1) * s->workers, SM_TABLE_IDLE_SLOTS },
         };
         int r;
 
@@ -79,8 +89,9 @@ static int bpf_programs_configure(BpfPrograms *b, const BpfSettings *s) {
         b->pin_path = strdup(s->pin_path);
         if (!b->pin_path)
                 return -ENOMEM;
-        if (asprintf(&b->layout, "%s/v%u-%u-%u-%u-%u-%u-%u", s->pin_path, SM_ABI_VERSION, s->max_services,
-                     s->max_endpoints, s->max_subsets, s->max_routes, s->max_cells, s->max_connections) < 0)
+        if (asprintf(&b->layout, "%s/v%u-%u-%u-%u-%u-%u-%u-%u-%u-%u", s->pin_path, SM_ABI_VERSION,
+                     s->max_services, s->max_endpoints, s->max_subsets, s->max_routes, s->max_cells,
+                     s->max_connections, s->fast_connections, s->fast_upstreams, s->workers) < 0)
                 return -ENOMEM;
         return 0;
 }
@@ -125,12 +136,10 @@ static int bpf_programs_open(const BpfSettings *s, BpfPrograms **ret) {
         return 0;
 }
 
-int bpf_programs_new(const BpfSettings *s, BpfPrograms **ret) {
+static int bpf_programs_load(const BpfSettings *s, bool fast, BpfPrograms **ret) {
         _cleanup_(bpf_programs_freep) BpfPrograms *b = NULL;
-        void *p;
         int r;
 
-        libbpf_set_print(print_libbpf);
         r = bpf_programs_open(s, &b);
         if (r < 0)
                 return r;
@@ -141,7 +150,29 @@ int bpf_programs_new(const BpfSettings *s, BpfPrograms **ret) {
                 if (r < 0)
                         return r;
         }
+        bpf_fast_choose(b, fast);
         r = slicemesh_bpf__load(b->skeleton);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(b);
+        return 0;
+}
+
+int bpf_programs_new(const BpfSettings *s, BpfPrograms **ret) {
+        _cleanup_(bpf_programs_freep) BpfPrograms *b = NULL;
+        int r, error = -EOPNOTSUPP;
+        void *p;
+
+        libbpf_set_print(print_libbpf);
+        if (s->fast)
+                error = bpf_programs_load(s, true, &b);
+        if (!b) {
+                r = bpf_programs_load(s, false, &b);
+                if (r < 0)
+                        return r;
+        }
+        b->fast_error = error;
+        r = bpf_fast_prepare(b, s->workers);
         if (r < 0)
                 return r;
 
@@ -161,6 +192,7 @@ BpfPrograms *bpf_programs_free(BpfPrograms *b) {
         ring_buffer__free(b->events);
         if (b->slice_states)
                 (void) munmap((void *) b->slice_states, SLICE_STATES_SIZE);
+        bpf_fast_done(b);
         slicemesh_bpf__destroy(b->skeleton);
         free(b->layout);
         free(b->pin_path);
@@ -173,7 +205,7 @@ bool bpf_programs_taken_over(const BpfPrograms *b) {
 }
 
 static int bpf_programs_pin_maps(BpfPrograms *b) {
-        static const char *const directories[] = { "", "/maps", "/slices" };
+        static const char *const directories[] = { "", "/maps", "/slices", "/fast" };
         struct bpf_map *map;
         int r;
 
@@ -239,13 +271,26 @@ void bpf_programs_tables(const BpfPrograms *b, int ret_fds[_SM_TABLE_MAX],
                 [SM_TABLE_SERVICE_COUNTERS] = b->skeleton->maps.service_counters,
                 [SM_TABLE_SERVICE_PATHS] = b->skeleton->maps.service_paths,
                 [SM_TABLE_SLICE_PATHS] = b->skeleton->maps.slice_paths,
+                [SM_TABLE_FAST_CONTROL] = b->skeleton->maps.fast_control,
+                [SM_TABLE_SLOTS] = b->skeleton->maps.slots,
+                [SM_TABLE_DOWNSTREAMS] = b->skeleton->maps.downstreams,
+                [SM_TABLE_IDLE_SLOTS] = b->skeleton->maps.idle_slots,
+                [SM_TABLE_FREE_DOWNSTREAMS] = b->skeleton->maps.free_downstreams,
+                [SM_TABLE_REQUESTS] = b->skeleton->maps.requests,
                 [SM_TABLE_CALLERS] = b->skeleton->maps.callers,
+                [SM_TABLE_RELAY_CONTEXTS] = b->skeleton->maps.relay_contexts,
+                [SM_TABLE_UPSTREAM_SOCKETS] = b->skeleton->maps.upstream_sockets,
+                [SM_TABLE_ACCEPTED_SOCKETS] = b->skeleton->maps.accepted_sockets,
         };
 
         for (enum sm_table i = 0; i < _SM_TABLE_MAX; i++) {
-                ret_fds[i] = bpf_map__fd(maps[i]);
                 ret_entries[i] = b->entries[i];
+                if (maps[i])
+                        ret_fds[i] = bpf_map__fd(maps[i]);
         }
+        /* Something must stand there; the relay does not run it as long as SM_FAST_SERVERS is missing. */
+        ret_fds[SM_TABLE_ENROL] = b->fast_error < 0 ? ret_fds[SM_TABLE_FAST_CONTROL]
+                                                    : bpf_program__fd(b->skeleton->progs.sm_enrol);
 }
 
 const struct sm_slice_state *bpf_slice_state(const BpfPrograms *b, uint32_t slice) {

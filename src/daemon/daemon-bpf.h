@@ -13,8 +13,8 @@
  * The kernel side: loads the programs and maps, attaches to slices, keeps all of it pinned so that
  * traffic goes on without slicemeshd, and takes it over at the next start. Nobody else includes libbpf.
  *
- * Pins: PATH/LAYOUT/maps/NAME and PATH/LAYOUT/slices/CGROUP-ID/PROGRAM. LAYOUT names the ABI version and
- * the sizes of the maps: what is found under it can be used as it is.
+ * Pins: PATH/LAYOUT/maps/NAME, PATH/LAYOUT/slices/CGROUP-ID/PROGRAM and PATH/LAYOUT/fast/PROGRAM. LAYOUT
+ * names the ABI version and the sizes of the maps: what is found under it can be used as it is.
  */
 typedef struct BpfPrograms BpfPrograms;
 
@@ -25,6 +25,9 @@ typedef struct BpfSettings {
         unsigned max_services, max_endpoints, max_subsets, max_routes;
         uint32_t max_cells;
         unsigned max_connections;
+        unsigned fast_connections, fast_upstreams; /* of the fast path at once */
+        unsigned workers;                          /* of the relay */
+        bool fast; /* load the fast path's programs too; its maps are there in any case */
 } BpfSettings;
 
 /* Loads the programs, over the pinned maps if there are some, else over new ones. Nothing is attached or

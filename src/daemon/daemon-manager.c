@@ -10,6 +10,7 @@
 #include "../basic/time-util.h"
 #include "daemon-bpf.h"
 #include "daemon-bus.h"
+#include "daemon-fast.h"
 #include "daemon-relay-link.h"
 #include "daemon-resolve.h"
 #include "daemon-tables.h"
@@ -61,6 +62,7 @@ Manager *manager_free(Manager *m) {
         sd_event_source_disable_unref(m->bpf_events);
         sd_event_source_disable_unref(m->watch);
         tables_free(m->tables);
+        fast_free(m->fast);
         bpf_programs_free(m->bpf);
         if (m->bus)
                 manager_bus_done(m);

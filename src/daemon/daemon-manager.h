@@ -13,6 +13,7 @@
 struct sm_link_event;
 typedef struct BpfPrograms BpfPrograms;       /* daemon-bpf.h */
 typedef struct BpfSettings BpfSettings;       /* likewise */
+typedef struct FastPath FastPath;             /* daemon-fast.c */
 typedef struct Tables Tables;                 /* daemon-tables.h */
 typedef struct LingeringSlice LingeringSlice; /* daemon-slice.c */
 typedef struct RelayLink RelayLink;           /* daemon-relay-link.h */
@@ -57,6 +58,7 @@ struct Manager {
 
         VipRegister *vips;
         BpfPrograms *bpf;
+        FastPath *fast; /* NULL before the programs are pinned */
         Tables *tables;
         RelayLink *relay;
         Resolver *resolver;

@@ -10,6 +10,8 @@
 #include "../basic/time-util.h"
 #include "daemon-bpf.h"
 #include "daemon-bus.h"
+#include "daemon-fast.h"
+#include "daemon-relay-cgroup.h"
 #include "daemon-relay-link.h"
 #include "daemon-tables.h"
 
@@ -40,6 +42,7 @@ struct RelayLink {
         usec_t pause; /* before the next attempt to connect */
         RelayState state;
         bool greeted;
+        RelayCgroup *where; /* asked between its HELLO and our TABLES */
         bool nobody; /* at the last attempt there was nobody to connect to: nobody reads the tables */
 
         struct sm_link_pong pong; /* the last one */
@@ -66,6 +69,8 @@ static void set_state(RelayLink *l, RelayState state) {
         l->state = state;
         if (state == RELAY_RUNNING)
                 manager_set_problem(l->manager, "relay-down", NULL);
+        if (state != RELAY_STARTING)
+                fast_relay_runs(l->manager, state == RELAY_RUNNING);
         if (state == RELAY_DOWN) {
                 l->pid = 0;
                 l->pong.connections = 0;
@@ -85,6 +90,7 @@ static int connect_later(RelayLink *l) {
 
 static void hang_up(RelayLink *l) {
         l->io = sd_event_source_disable_unref(l->io);
+        l->where = relay_cgroup_free(l->where);
         closep(&l->fd);
         l->fd = -EBADF;
         l->greeted = false;
@@ -135,13 +141,9 @@ static int send_listener(RelayLink *l, unsigned worker, __u32 family, int fd) {
         return fd < 0 ? 0 : link_send(l, SM_LINK_LISTENER, &listener, sizeof(listener), &fd, 1);
 }
 
-static int on_hello(RelayLink *l, const LinkBody *b) {
+static int send_start(RelayLink *l) {
         int r;
 
-        l->pid = (pid_t) b->hello.pid;
-        if (b->hello.abi_version != SM_ABI_VERSION)
-                return log_error_errno(-EPROTONOSUPPORT, "The relay is of another version (%u, not %u).",
-                                       b->hello.abi_version, SM_ABI_VERSION);
         r = send_tables(l);
         if (r < 0)
                 return r;
@@ -155,6 +157,30 @@ static int on_hello(RelayLink *l, const LinkBody *b) {
         }
         l->greeted = true;
         return link_send(l, SM_LINK_START, NULL, 0, NULL, 0);
+}
+
+/* The end of upstream connections is watched before there is one. */
+static void on_where(const char *cgroup, void *userdata) {
+        RelayLink *l = userdata;
+        int r;
+
+        fast_relay_came(l->manager, cgroup);
+        l->where = relay_cgroup_free(l->where);
+        r = send_start(l);
+        if (r < 0) {
+                log_warning_errno(r, "Failed to set the relay going, connecting anew: %m");
+                hang_up(l);
+        }
+}
+
+static int on_hello(RelayLink *l, const LinkBody *b) {
+        l->pid = (pid_t) b->hello.pid;
+        if (b->hello.abi_version != SM_ABI_VERSION)
+                return log_error_errno(-EPROTONOSUPPORT, "The relay is of another version (%u, not %u).",
+                                       b->hello.abi_version, SM_ABI_VERSION);
+        if (l->where)
+                return -EPROTO;
+        return relay_cgroup_ask(l->manager, l->pid, on_where, l, &l->where);
 }
 
 static int send_ping(RelayLink *l) {
@@ -263,6 +289,7 @@ static int on_connect_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         if (l->fd >= 0) {
                 /* systemd holds the socket and we are in its queue, but no relay comes up to answer. */
                 complain(l);
+                fast_relay_runs(l->manager, false);
                 return 0;
         }
         r = link_connect(l);
@@ -343,6 +370,7 @@ RelayLink *relay_link_free(RelayLink *l) {
         if (!l)
                 return NULL;
         sd_event_source_disable_unref(l->io);
+        relay_cgroup_free(l->where);
         sd_event_source_disable_unref(l->connect_timer);
         sd_event_source_disable_unref(l->ping_timer);
         closep(&l->fd);

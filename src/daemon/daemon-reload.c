@@ -12,6 +12,7 @@
 #include "../policy/policy-load.h"
 #include "daemon-bpf.h"
 #include "daemon-bus.h"
+#include "daemon-fast.h"
 #include "daemon-overrides.h"
 #include "daemon-relay-link.h"
 #include "daemon-reload.h"
@@ -383,11 +384,13 @@ static void check_restart_needed(Manager *m) {
                     now->max_buffer == then->max_buffer && now->drain_usec == then->drain_usec &&
                     now->max_services == then->max_services && now->max_endpoints == then->max_endpoints &&
                     now->max_subsets == then->max_subsets && now->max_routes == then->max_routes &&
-                    now->max_cells == then->max_cells;
+                    now->max_cells == then->max_cells &&
+                    now->fast_connections == then->fast_connections &&
+                    now->fast_upstreams == then->fast_upstreams;
 
         manager_set_problem(m, "restart-needed", same ? NULL :
-                            "mesh.yaml says otherwise of the relay or the caps than when slicemeshd was "
-                            "started: that takes effect at its next start.");
+                            "mesh.yaml says otherwise of the relay, the fast path or the caps than when "
+                            "slicemeshd was started: that takes effect at its next start.");
 }
 
 void manager_report_policy(Manager *m) {
@@ -448,6 +451,7 @@ int manager_reload(Manager *m) {
         if (r < 0)
                 return r;
         check_restart_needed(m);
+        fast_configure(m);
         manager_report_policy(m);
         r = manager_apply(m);
         m->revision++;

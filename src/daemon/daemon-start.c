@@ -12,6 +12,7 @@
 #include "../policy/policy-load.h"
 #include "daemon-bpf.h"
 #include "daemon-bus.h"
+#include "daemon-fast.h"
 #include "daemon-relay-link.h"
 #include "daemon-reload.h"
 #include "daemon-resolve.h"
@@ -66,6 +67,7 @@ static int load_policy(Manager *m) {
 
 static void choose_settings(Manager *m) {
         const PolicyMesh *mesh = m->mesh;
+        const char *why_not;
 
         *m->settings = (BpfSettings) {
                 .pin_path = surroundings_pin_path(),
@@ -76,6 +78,10 @@ static void choose_settings(Manager *m) {
                 .max_routes = mesh->max_routes,
                 .max_cells = (uint32_t) MIN(mesh->max_cells, (uint64_t) UINT32_MAX - 1),
                 .max_connections = mesh->max_connections,
+                .fast_connections = mesh->fast_connections,
+                .fast_upstreams = mesh->fast_upstreams,
+                .workers = manager_n_workers(mesh),
+                .fast = surroundings_fast_path(&why_not),
         };
 }
 
@@ -245,6 +251,10 @@ static int take_over(Manager *m) {
         r = bpf_programs_pin(m->bpf);
         if (r < 0)
                 return log_error_errno(r, "Failed to pin maps below %s: %m", m->settings->pin_path);
+        r = fast_new(m, &m->fast);
+        if (r < 0)
+                return log_error_errno(r, "Failed to set up the fast path: %m");
+        fast_configure(m);
         manager_report_policy(m);
         m->revision = 1;
         r = manager_apply_with_good(m, good);

@@ -28,6 +28,43 @@ static bool kernel_is_new_enough(void) {
         return major > KERNEL_MAJOR || (major == KERNEL_MAJOR && minor >= KERNEL_MINOR);
 }
 
+/* The first releases without faults of sockets in BPF maps that crash the kernel from afar or lose data
+ * (CVE-2025-38165; "bpf, sockmap: Fix data lost during EAGAIN retries"): for 6.1 and 6.12 by the changelogs
+ * of Debian's packages, for 6.6 and 6.15 the ones of the same days. Lines that are not named had ended by
+ * then, or began with the fixes. */
+#define SOCKMAP_RELEASES "6.1.142, 6.6.95, 6.12.35, 6.15.4 or 6.16"
+static const struct {
+        unsigned minor, patch;
+} sockmap_fixed[] = { { 1, 142 }, { 6, 95 }, { 12, 35 }, { 15, 4 } };
+#define SOCKMAP_FIXED_MINOR 16 /* and all later ones */
+
+bool kernel_sockmap_is_sound(const char *release, const char *version) {
+        const char *debian = strstr(version, "Debian ");
+        unsigned major, minor, patch = 0;
+
+        /* Debian's release is "6.1.0-50-amd64" at every point release; its version says which one it is. */
+        if (debian)
+                release = debian + strlen("Debian ");
+        if (sscanf(release, "%u.%u.%u", &major, &minor, &patch) < 2)
+                return false;
+        if (major != KERNEL_MAJOR)
+                return major > KERNEL_MAJOR;
+        for (size_t i = 0; i < ELEMENTSOF(sockmap_fixed); i++)
+                if (sockmap_fixed[i].minor == minor)
+                        return patch >= sockmap_fixed[i].patch;
+        return minor >= SOCKMAP_FIXED_MINOR;
+}
+
+bool surroundings_fast_path(const char **ret_sentence) {
+        struct utsname u;
+
+        if (uname(&u) >= 0 && kernel_sockmap_is_sound(u.release, u.version))
+                return true;
+        *ret_sentence = "This kernel has faults that sockets in BPF maps can crash it by; Linux "
+                        SOCKMAP_RELEASES " is needed.";
+        return false;
+}
+
 static bool has_btf(void) {
         return access("/sys/kernel/btf/vmlinux", R_OK) == 0;
 }

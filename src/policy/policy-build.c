@@ -75,6 +75,7 @@ static int check_tcp(Walker *w, const PolicyNode *root) {
                 { "timeouts", true },
                 { "connect-attempts", true },
                 { "via", w->model->via },
+                { "accelerate", w->model->accelerate != ACCELERATE_AUTO },
                 { "forwarded-for", w->model->forwarded_for },
         };
         int r;

@@ -236,6 +236,11 @@ static int add_subset(Builder *b, const PolicySubset *subset, const BoundSubset 
         return r;
 }
 
+static const enum sm_policy_flags accelerate_flags[_ACCELERATE_MAX] = {
+        [ACCELERATE_ALWAYS] = SM_POLICY_FAST_ALWAYS,
+        [ACCELERATE_NEVER] = SM_POLICY_FAST_NEVER,
+};
+
 /* The first cell, and room for routes and subsets behind it. */
 static int add_policy(Builder *b, const PolicyService *s, const PolicyBinding *binding,
                       struct sm_policy *ret) {
@@ -244,7 +249,7 @@ static int add_policy(Builder *b, const PolicyService *s, const PolicyBinding *b
                 .revision = binding->revision,
                 .protocol = (__u8) s->protocol,
                 .flags = (__u16) ((s->forwarded_for ? SM_POLICY_FORWARDED_FOR : 0) |
-                                  (s->via ? SM_POLICY_VIA : 0)),
+                                  (s->via ? SM_POLICY_VIA : 0) | accelerate_flags[s->accelerate]),
                 .n_routes = (__u16) s->n_routes,
                 .n_subsets = (__u16) s->n_subsets,
                 .connect_timeout_ms = usec_to_ms(s->connect_timeout_usec),

@@ -90,8 +90,9 @@ static void dump_http(FILE *f, const PolicyService *s) {
         dump_duration(f, "timeouts: {connect", s->connect_timeout_usec, ", ");
         dump_duration(f, "idle", s->idle_timeout_usec, ", ");
         dump_duration(f, "pool-idle", s->pool_idle_usec, "}\n");
-        fprintf(f, "connect-attempts: %u\nvia: %s\nforwarded-for: %s\n", s->attempts,
-                s->via ? "true" : "false", s->forwarded_for ? "true" : "false");
+        fprintf(f, "connect-attempts: %u\nvia: %s\nforwarded-for: %s\naccelerate: %s\n", s->attempts,
+                s->via ? "true" : "false", s->forwarded_for ? "true" : "false",
+                accelerate_names[s->accelerate]);
 }
 
 int policy_service_dump(const PolicyService *s, FILE *f) {

@@ -48,7 +48,8 @@ static bool service_head_equal(const PolicyService *a, const PolicyService *b) {
         return streq(a->name, b->name) && a->protocol == b->protocol && a->has_address == b->has_address &&
                (!a->has_address || memcmp(&a->address, &b->address, sizeof(a->address)) == 0) &&
                a->port == b->port && strv_equal(a->callers, b->callers) && a->via == b->via &&
-               a->forwarded_for == b->forwarded_for && a->connect_timeout_usec == b->connect_timeout_usec &&
+               a->forwarded_for == b->forwarded_for && a->accelerate == b->accelerate &&
+               a->connect_timeout_usec == b->connect_timeout_usec &&
                a->idle_timeout_usec == b->idle_timeout_usec && a->pool_idle_usec == b->pool_idle_usec &&
                a->attempts == b->attempts && a->n_subsets == b->n_subsets && a->n_routes == b->n_routes;
 }

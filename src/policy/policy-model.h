@@ -10,6 +10,7 @@
 extern const char *const protocol_names[];
 extern const char *const balance_names[];
 extern const char *const endpoint_admin_names[];
+extern const char *const accelerate_names[];
 
 PolicyEndpoint *policy_endpoint_free(PolicyEndpoint *e);
 PolicySubset *policy_subset_free(PolicySubset *s);

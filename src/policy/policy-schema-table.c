@@ -21,6 +21,8 @@ const SchemaKey schema_keys[] = {
                  "leave the host: while the mesh is off, a call fails at once." },
         { PLACE_MESH, TYPE_SECTION, "relay", .section = PLACE_RELAY,
           .doc = "The process that carries http traffic." },
+        { PLACE_MESH, TYPE_SECTION, "fast-path", .section = PLACE_FAST_PATH,
+          .doc = "The kernel serving requests itself, on connections where that is possible." },
         { PLACE_MESH, TYPE_SECTION, "caps", .section = PLACE_CAPS,
           .doc = "How much there can be of everything; memory for it is set aside when slicemeshd starts." },
 
@@ -38,6 +40,14 @@ const SchemaKey schema_keys[] = {
           .doc = "What one direction of one exchange may hold before its sender has to wait." },
         { PLACE_RELAY, TYPE_DURATION, "drain", IN(PolicyMesh, drain_usec), .max = USEC_PER_HOUR,
           .standard = "30s", .doc = "How long a relay that is stopped finishes what is in flight." },
+
+        { PLACE_FAST_PATH, TYPE_BOOLEAN, "enabled", IN(PolicyMesh, fast), .standard = "true",
+          .doc = "Use it. A change takes effect at once, on open connections too." },
+        { PLACE_FAST_PATH, TYPE_UNSIGNED, "connections", IN(PolicyMesh, fast_connections), .min = 1,
+          .max = 65535, .standard = "1024",
+          .doc = "Connections of callers at once, 12 KiB each; the relay serves what is more." },
+        { PLACE_FAST_PATH, TYPE_UNSIGNED, "upstreams", IN(PolicyMesh, fast_upstreams), .min = 1, .max = 65535,
+          .standard = "1024", .doc = "Pooled connections to endpoints that it may use at once." },
 
         { PLACE_CAPS, TYPE_UNSIGNED, "services", IN(PolicyMesh, max_services), .min = 1, .max = 100000,
           .standard = "512", .doc = "Services." },
@@ -85,11 +95,15 @@ const SchemaKey schema_keys[] = {
           .doc = "Add to the Via field, of requests and responses; `http` only." },
         { PLACE_SERVICE, TYPE_BOOLEAN, "forwarded-for", IN(PolicyService, forwarded_for), .standard = "false",
           .doc = "Add the caller's address to X-Forwarded-For; `http` only." },
+        { PLACE_SERVICE, TYPE_ENUM, "accelerate", IN(PolicyService, accelerate), .values = accelerate_names,
+          .standard = "auto",
+          .doc = "Whether the kernel may serve requests: on non-blocking connections (`auto`), on "
+                 "blocking ones too, where a signal can interrupt a read in spite of SA_RESTART (`always`), "
+                 "or not at all (`never`); `http` only." },
         UNSUPPORTED(PLACE_SERVICE, "limits"),
         UNSUPPORTED(PLACE_SERVICE, "health"),
         UNSUPPORTED(PLACE_SERVICE, "breaker"),
         UNSUPPORTED(PLACE_SERVICE, "retry"),
-        UNSUPPORTED(PLACE_SERVICE, "accelerate"),
         UNSUPPORTED(PLACE_SERVICE, "shadow"),
 
         { PLACE_TIMEOUTS, TYPE_DURATION, "connect", IN(PolicyService, connect_timeout_usec),

@@ -11,6 +11,7 @@
 static const char *const place_titles[_PLACE_MAX] = {
         [PLACE_MESH] = "mesh.yaml",
         [PLACE_RELAY] = "mesh.yaml: relay",
+        [PLACE_FAST_PATH] = "mesh.yaml: fast-path",
         [PLACE_CAPS] = "mesh.yaml: caps",
         [PLACE_SERVICE] = "A service",
         [PLACE_TIMEOUTS] = "A service: timeouts",

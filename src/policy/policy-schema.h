@@ -14,6 +14,7 @@
 typedef enum SchemaPlace {
         PLACE_MESH,
         PLACE_RELAY,
+        PLACE_FAST_PATH,
         PLACE_CAPS,
         PLACE_SERVICE,
         PLACE_TIMEOUTS,

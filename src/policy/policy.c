@@ -28,6 +28,13 @@ const char *const endpoint_admin_names[] = {
         [_ENDPOINT_ADMIN_MAX] = NULL,
 };
 
+const char *const accelerate_names[] = {
+        [ACCELERATE_AUTO] = "auto",
+        [ACCELERATE_ALWAYS] = "always",
+        [ACCELERATE_NEVER] = "never",
+        [_ACCELERATE_MAX] = NULL,
+};
+
 const char *protocol_to_string(enum sm_protocol p) {
         return p < _SM_PROTOCOL_MAX ? protocol_names[p] : NULL;
 }

@@ -31,6 +31,9 @@ typedef enum EndpointAdmin {
         _ENDPOINT_ADMIN_INVALID = -EINVAL,
 } EndpointAdmin;
 
+/* Whether the kernel may serve requests: on non-blocking connections, on all, or not at all. */
+typedef enum Accelerate { ACCELERATE_AUTO, ACCELERATE_ALWAYS, ACCELERATE_NEVER, _ACCELERATE_MAX } Accelerate;
+
 /* One entry of `endpoints:`. By address or by name; a name stands for all addresses it resolves to. */
 typedef struct PolicyEndpoint {
         char *text;              /* as written, "10.1.0.11:8080" or "db.example:8080": its identity */
@@ -86,6 +89,7 @@ typedef struct PolicyService {
         PolicyRoute **routes; /* never empty: without `routes:` there is one to the only subset */
         size_t n_routes;
         bool via, forwarded_for;
+        Accelerate accelerate;
         uint64_t connect_timeout_usec, idle_timeout_usec, pool_idle_usec;
         unsigned attempts;
         PolicyOrigin origin;
@@ -98,9 +102,10 @@ typedef struct PolicyMesh {
         unsigned vip_prefix;         /* of the IPv4 address, 8 ... 30 */
         uint16_t relay_port;
         unsigned relay_workers; /* 0 = one for each CPU */
-        unsigned max_connections;
+        unsigned max_connections, fast_connections, fast_upstreams;
         uint64_t max_head, max_buffer;
         uint64_t drain_usec;
+        bool fast; /* use the fast path */
         unsigned max_services, max_endpoints, max_subsets, max_routes;
         uint64_t max_cells; /* memory of compiled policy, in cells */
 } PolicyMesh;

@@ -36,6 +36,8 @@ static const char *const variants[] = {
         "{service: s, balance: consistent-hash, hash: {cookie: X-Y}, endpoints: [\"10.1.0.1:80\"]}",
         "{service: s, subsets: {\"0\": {endpoints: [\"10.1.0.1:80\"]}}}",
         "{service: s, via: true, endpoints: [\"10.1.0.1:80\"]}",
+        "{service: s, accelerate: always, endpoints: [\"10.1.0.1:80\"]}",
+        "{service: s, accelerate: never, endpoints: [\"10.1.0.1:80\"]}",
         "{service: s, forwarded-for: true, endpoints: [\"10.1.0.1:80\"]}",
         "{service: s, connect-attempts: 1, endpoints: [\"10.1.0.1:80\"]}",
         "{service: s, timeouts: {connect: 1001us}, endpoints: [\"10.1.0.1:80\"]}",

@@ -62,6 +62,9 @@ static void test_nothing(void **state) {
         assert_int_equal(p->mesh.max_head, 16384);
         assert_int_equal(p->mesh.max_buffer, 32768);
         assert_int_equal(p->mesh.drain_usec, 30 * 1000000);
+        assert_true(p->mesh.fast);
+        assert_int_equal(p->mesh.fast_connections, 1024);
+        assert_int_equal(p->mesh.fast_upstreams, 1024);
         assert_int_equal(p->mesh.max_services, 512);
         assert_int_equal(p->mesh.max_cells, (2 << 20) / SM_CELL_SIZE);
 }
@@ -165,7 +168,8 @@ static void test_mesh(void **state) {
         _cleanup_(policy_freep) Policy *p = NULL;
 
         test_write(ETC "mesh.yaml", "slices: [a.slice]\nvip-range: 127.80.0.0/20\n"
-                                    "relay: {port: 1234, buffer: 128K}\ncaps: {services: 5}\n");
+                                    "relay: {port: 1234, buffer: 128K}\ncaps: {services: 5}\n"
+                                    "fast-path: {enabled: false, connections: 7, upstreams: 65535}\n");
         test_write(LIB "mesh.yaml", "slices: [b.slice]\n");
         p = load();
         check_errors(p, "");
@@ -174,6 +178,9 @@ static void test_mesh(void **state) {
         assert_int_equal(p->mesh.vip_prefix, 20);
         assert_int_equal(p->mesh.relay_port, 1234);
         assert_int_equal(p->mesh.max_buffer, 128 << 10);
+        assert_false(p->mesh.fast);
+        assert_int_equal(p->mesh.fast_connections, 7);
+        assert_int_equal(p->mesh.fast_upstreams, 65535);
         assert_int_equal(p->mesh.max_services, 5);
         assert_int_equal(p->mesh.max_routes, 4096);
 }

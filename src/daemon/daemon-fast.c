@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "../basic/cleanup.h"
+#include "../basic/log.h"
+#include "../engine/engine-atomic.h"
+#include "daemon-bpf-fast.h"
+#include "daemon-fast.h"
+#include "daemon-surroundings.h"
+
+#define ALL_FEATURES (SM_FAST_REQUESTS | SM_FAST_SERVERS | SM_FAST_REPLIES)
+
+enum { POLICY_UNKNOWN, POLICY_ENABLED, POLICY_DISABLED }; /* sm_fast_control.policy */
+
+struct FastPath {
+        struct sm_fast_control *control;
+        uint32_t attached;     /* features that are in working order */
+        char *lacking;         /* why that is not all of them */
+        const char *unwatched; /* why nobody sees upstream connections end; NULL: the relay's program does */
+        bool runs;             /* the relay */
+};
+
+DEFINE_TRIVIAL_CLEANUP(FastPath *, fast_free)
+
+FastPath *fast_free(FastPath *f) {
+        if (!f)
+                return NULL;
+        free(f->lacking);
+        free(f);
+        return NULL;
+}
+
+uint32_t fast_available(const Manager *m) {
+        const FastPath *f = m->fast;
+
+        return f && f->runs && !f->unwatched ? f->attached : 0;
+}
+
+bool fast_is_enabled(const Manager *m) {
+        return m->fast && !m->fast->control->disabled;
+}
+
+uint32_t fast_features(const Manager *m) {
+        return fast_is_enabled(m) ? fast_available(m) : 0;
+}
+
+enum sm_slow fast_why(const Manager *m, const char **ret_sentence) {
+        const FastPath *f = m->fast;
+
+        if (fast_features(m) == ALL_FEATURES) {
+                *ret_sentence = NULL;
+                return SM_SLOW_NONE;
+        }
+        if (f && f->control->disabled) {
+                *ret_sentence = f->control->policy == POLICY_DISABLED
+                                        ? "It is switched off in mesh.yaml, `fast-path: {enabled: false}`."
+                                        : "An administrator has switched it off.";
+                return SM_SLOW_OFF;
+        }
+        *ret_sentence = f && f->lacking                ? f->lacking
+                        : f && f->runs && f->unwatched ? f->unwatched
+                                                       : "The relay is not running.";
+        return SM_SLOW_UNAVAILABLE;
+}
+
+static void apply(Manager *m) {
+        struct sm_fast_control *control = m->fast->control;
+        const char *sentence;
+
+        sm_store_32(&control->slow, fast_why(m, &sentence));
+        sm_store_32(&control->features, fast_features(m));
+}
+
+void fast_set_enabled(Manager *m, bool enabled) {
+        m->fast->control->disabled = !enabled;
+        apply(m);
+        log_notice("The fast path is switched %s.", enabled ? "on" : "off");
+}
+
+/* What mesh.yaml says counts when it changes, at the first start above all. */
+void fast_configure(Manager *m) {
+        uint32_t policy = m->mesh->fast ? POLICY_ENABLED : POLICY_DISABLED;
+
+        if (!m->fast || m->fast->control->policy == policy)
+                return;
+        m->fast->control->policy = policy;
+        fast_set_enabled(m, m->mesh->fast);
+}
+
+void fast_relay_came(Manager *m, const char *cgroup) {
+        FastPath *f = m->fast;
+        int r = 0;
+
+        if (!f || f->attached == 0)
+                return;
+        f->unwatched = "The relay does not run as a service of systemd, in a cgroup of its own and outside "
+                       "of the managed slices.";
+        if (cgroup) {
+                _cleanup_free_ char *directory = NULL;
+
+                f->unwatched = "The program that watches the relay's connections could not be attached.";
+                r = asprintf(&directory, "%s%s", m->cgroup_root, cgroup) < 0 ? -ENOMEM : 0;
+                if (r >= 0)
+                        r = bpf_fast_attach_relay(m->bpf, directory);
+                if (r >= 0)
+                        f->unwatched = NULL;
+        }
+        if (f->unwatched)
+                log_warning("The fast path is not used: %s%s%s", f->unwatched, r < 0 ? " " : "",
+                            r < 0 ? strerror(-r) : "");
+        apply(m);
+}
+
+void fast_relay_runs(Manager *m, bool runs) {
+        if (!m->fast)
+                return;
+        m->fast->runs = runs;
+        apply(m);
+}
+
+/* Attaches what is there; *ret says what is not, and stays untouched if nothing is missing. */
+static int attach(Manager *m, uint32_t *ret_features, char **ret) {
+        const char *sentence;
+        int r;
+
+        *ret_features = 0;
+        if (!surroundings_fast_path(&sentence))
+                return asprintf(ret, "%s", sentence) < 0 ? -ENOMEM : 0;
+        r = bpf_fast_loaded(m->bpf);
+        if (r < 0)
+                return asprintf(ret, "The kernel refuses its programs (%s). SLICEMESH_LOG=debug shows why.",
+                                strerror(-r)) < 0 ? -ENOMEM : 0;
+        r = bpf_fast_attach(m->bpf, ret_features);
+        if (r < 0)
+                return asprintf(ret, "%s of its programs can be attached (%s).",
+                                *ret_features ? "Not all" : "None", strerror(-r)) < 0 ? -ENOMEM : 0;
+        return 0;
+}
+
+int fast_new(Manager *m, FastPath **ret) {
+        _cleanup_(fast_freep) FastPath *f = calloc(1, sizeof(*f));
+        int r;
+
+        if (!f)
+                return -ENOMEM;
+        f->control = bpf_fast_control(m->bpf);
+        /* The relay that the slicemeshd before this one knew is taken to be there still: connections that
+         * are opened until it has greeted us would else be its own for good. */
+        f->runs = f->control->features != 0;
+        r = attach(m, &f->attached, &f->lacking);
+        if (r < 0)
+                return r;
+        if (f->lacking)
+                log_notice("The fast path is %s: %s", f->attached ? "used in part" : "not used", f->lacking);
+        *ret = TAKE_PTR(f);
+        return 0;
+}
