@@ -72,6 +72,8 @@ static void apply(Manager *m) {
 }
 
 void fast_set_enabled(Manager *m, bool enabled) {
+        if (!m->fast || fast_is_enabled(m) == enabled)
+                return;
         m->fast->control->disabled = !enabled;
         apply(m);
         log_notice("The fast path is switched %s.", enabled ? "on" : "off");

@@ -45,9 +45,9 @@ const SchemaKey schema_keys[] = {
           .doc = "Use it. A change takes effect at once, on open connections too." },
         { PLACE_FAST_PATH, TYPE_UNSIGNED, "connections", IN(PolicyMesh, fast_connections), .min = 1,
           .max = 65535, .standard = "1024",
-          .doc = "Connections of callers at once, 12 KiB each; the relay serves what is more." },
+          .doc = "Connections of callers at once, 14 KiB each; the relay serves what is more." },
         { PLACE_FAST_PATH, TYPE_UNSIGNED, "upstreams", IN(PolicyMesh, fast_upstreams), .min = 1, .max = 65535,
-          .standard = "1024", .doc = "Pooled connections to endpoints that it may use at once." },
+          .standard = "1024", .doc = "Pooled connections to endpoints that it may use at once, 10 KiB each." },
 
         { PLACE_CAPS, TYPE_UNSIGNED, "services", IN(PolicyMesh, max_services), .min = 1, .max = 100000,
           .standard = "512", .doc = "Services." },
