@@ -3,8 +3,8 @@
 
 #include <stddef.h>
 
-#include "../abi/abi-policy.h"
 #include "../abi/abi-downstream.h"
+#include "../abi/abi-policy.h"
 #include "../abi/abi-state.h"
 
 /*

@@ -16,6 +16,12 @@ static const ReasonText reason_texts[_SM_REASON_MAX] = {
 #undef REASON_TEXT
 };
 
+static const ReasonText slow_texts[_SM_SLOW_MAX] = {
+#define SLOW_TEXT(id, text, sentence) { text, sentence },
+        SM_SLOW_LIST(SLOW_TEXT)
+#undef SLOW_TEXT
+};
+
 static void write_routes(JsonWriter *w, const Explanation *e) {
         json_open_array(w, "routes");
         for (size_t i = 0; i < e->n_routes; i++) {
@@ -41,6 +47,10 @@ static void write_candidates(JsonWriter *w, const ExplainSubset *s) {
                 json_string(w, "address", c->address);
                 json_unsigned(w, "share-permille", c->share_permille);
                 json_boolean(w, "avoided", c->avoided);
+                if (c->place == PLACE_UNKNOWN)
+                        json_null(w, "local");
+                else
+                        json_boolean(w, "local", c->place == PLACE_HERE);
                 json_unsigned(w, "in-flight", c->in_flight);
                 json_close(w);
         }
@@ -67,6 +77,23 @@ static void write_subsets(JsonWriter *w, const Explanation *e) {
         json_close(w);
 }
 
+static void write_fast_path(JsonWriter *w, const Explanation *e) {
+        const ReasonText *slow = &slow_texts[e->slow];
+
+        json_open_object(w, "fast-path");
+        json_string(w, "slow", e->is_http ? slow->text : NULL);
+        json_string(w, "sentence", e->is_http ? slow->sentence : NULL);
+        json_open_array(w, "limits");
+        for (size_t i = 0; i < e->n_limits; i++) {
+                json_open_object(w, NULL);
+                json_string(w, "limit", fast_limit_text(e->limits[i]));
+                json_string(w, "sentence", fast_limit_sentence(e->limits[i]));
+                json_close(w);
+        }
+        json_close(w);
+        json_close(w);
+}
+
 int explanation_to_json(const Explanation *e, char **ret) {
         const ReasonText *reason = &reason_texts[e->reason];
         char *text = NULL;
@@ -87,6 +114,7 @@ int explanation_to_json(const Explanation *e, char **ret) {
                 json_null(&w, "route");
         write_routes(&w, e);
         write_subsets(&w, e);
+        write_fast_path(&w, e);
         json_string(&w, "reason", reason->text);
         json_string(&w, "sentence", reason->sentence);
         json_close(&w);

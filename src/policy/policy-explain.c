@@ -4,6 +4,7 @@
 
 #include "../basic/cleanup.h"
 #include "../basic/macro.h"
+#include "../basic/own-address.h"
 #include "../basic/parse-util.h"
 #include "../basic/time-util.h"
 #include "../engine/engine-parse.h"
@@ -15,6 +16,7 @@ typedef struct Question {
         const struct sm_tables *t;
         struct sm_choice choice;
         struct sm_request request;
+        bool (*is_own)(const struct in6_addr *address);
         struct sm_head head;
         char *text;
 } Question;
@@ -207,6 +209,14 @@ static unsigned permille(uint32_t part, uint32_t whole) {
         return whole > 0 ? (unsigned) (((uint64_t) part * 1000 + whole / 2) / whole) : 0;
 }
 
+static ExplainPlace place_of(const Question *q, const struct in6_addr *address) {
+        if (address_is_loopback(address))
+                return PLACE_HERE;
+        if (!q->is_own)
+                return PLACE_UNKNOWN;
+        return q->is_own(address) ? PLACE_HERE : PLACE_ELSEWHERE;
+}
+
 static int explain_candidate(const Question *q, uint32_t id, ExplainCandidate *c) {
         const struct sm_endpoint *e = sm_endpoint_at(q->t, id);
         const struct sm_endpoint_state *state = sm_endpoint_state_at(q->t, id);
@@ -217,6 +227,7 @@ static int explain_candidate(const Question *q, uint32_t id, ExplainCandidate *c
         memcpy(&address, e->address, sizeof(address));
         address_port_to_string(&address, ntohs(e->port), c->address);
         c->endpoint = id;
+        c->place = place_of(q, &address);
         c->avoided = SM_READ_ONCE(state->avoid_until) > now_nsec();
         c->in_flight = SM_READ_ONCE(state->in_flight);
         return 0;
@@ -325,6 +336,29 @@ static enum sm_reason subsets_reason(const Explanation *e) {
         return SM_REASON_NO_ENDPOINT;
 }
 
+/* An endpoint that may be elsewhere counts as one that is. */
+static bool may_be_remote(const Explanation *e) {
+        for (size_t i = 0; i < e->n_subsets; i++)
+                for (size_t j = 0; j < e->subsets[i].n_candidates; j++) {
+                        const ExplainCandidate *c = &e->subsets[i].candidates[j];
+
+                        if (c->share_permille > 0 && c->place != PLACE_HERE)
+                                return true;
+                }
+        return false;
+}
+
+static void explain_fast_path(Explanation *e, const Question *q) {
+        const struct sm_policy *policy = q->choice.policy;
+
+        e->is_http = policy->protocol != SM_PROTOCOL_TCP;
+        if (e->reason != SM_REASON_NONE)
+                e->slow = SM_SLOW_REFUSED;
+        else if (e->is_http)
+                e->slow = fast_request(policy, &q->head);
+        e->n_limits = fast_limits(policy, may_be_remote(e), e->limits);
+}
+
 static int explain(Explanation *e, Question *q, const ExplainRequest *request) {
         int r = 0;
 
@@ -367,8 +401,11 @@ int policy_explain(const struct sm_tables *t, uint32_t service, const ExplainReq
         if (!q->choice.policy)
                 return -ENOENT;
         q->request.source = request->source.s6_addr;
+        q->is_own = request->is_own;
         e->route = -1;
         r = explain(e, q, request);
+        if (r >= 0)
+                explain_fast_path(e, q);
         free(q->text);
         if (r < 0)
                 return r;

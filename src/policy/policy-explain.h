@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../engine/engine-access.h"
+#include "policy-fast.h"
 #include "policy.h"
 
 /*
@@ -17,6 +18,8 @@ typedef struct ExplainRequest {
         const char **fields; /* "name: value", NULL-terminated, or NULL */
         const char *slice;   /* caller, or NULL */
         struct in6_addr source;
+        /* Whether an endpoint is on this host; NULL: nobody knows but of loopback addresses. */
+        bool (*is_own)(const struct in6_addr *address);
 } ExplainRequest;
 
 typedef struct ExplainRoute {
@@ -26,11 +29,18 @@ typedef struct ExplainRoute {
         char *why; /* the first predicate that failed: "the path is not below /v2" */
 } ExplainRoute;
 
+typedef enum ExplainPlace {
+        PLACE_UNKNOWN,
+        PLACE_HERE, /* on this host */
+        PLACE_ELSEWHERE,
+} ExplainPlace;
+
 typedef struct ExplainCandidate {
         uint32_t endpoint;
         char address[INET6_ADDRSTRLEN + 8];
         unsigned share_permille; /* of the subset's schedule; 0: drained, or of weight 0 */
         bool avoided;
+        ExplainPlace place;
         uint32_t in_flight;
 } ExplainCandidate;
 
@@ -53,6 +63,10 @@ typedef struct Explanation {
         ExplainSubset *subsets;
         size_t n_subsets;
         enum sm_reason reason; /* of the local reply, SM_REASON_NONE if it is forwarded */
+        bool is_http;
+        enum sm_slow slow; /* of http: why the relay has such a request in any case; SM_SLOW_NONE if not */
+        FastLimit limits[_FAST_LIMIT_MAX]; /* what else keeps requests like this one from the fast path */
+        size_t n_limits;
 } Explanation;
 
 Explanation *explanation_free(Explanation *e);

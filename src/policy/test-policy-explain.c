@@ -228,6 +228,56 @@ static void test_tcp(void **state) {
         assert_string_equal(e->subsets[0].hash, "source");
         assert_int_equal(e->subsets[0].picked, 1);
         assert_int_equal(e->reason, SM_REASON_NONE);
+        assert_false(e->is_http);
+        assert_int_equal(e->n_limits, 1);
+        assert_int_equal(e->limits[0], FAST_LIMIT_TCP);
+}
+
+static bool is_first(const struct in6_addr *address) {
+        return address->s6_addr[15] == 1;
+}
+
+/* Which requests the kernel may take, and where its way ends. */
+static void test_fast_path(void **state) {
+        static const char *fields[] = { "Connection: close", NULL };
+        ExplainRequest q = { .host = "a.example.com", .target = "/", .is_own = is_first };
+        _cleanup_(explanation_freep) Explanation *e = NULL;
+        _cleanup_(live_done) Live l = {};
+
+        live_start(&l, payments);
+        assert_int_equal(policy_explain(&l.tables, 1, &q, &e), 0);
+        assert_true(e->is_http);
+        assert_int_equal(e->slow, SM_SLOW_NONE);
+        assert_int_equal(e->subsets[0].candidates[0].place, PLACE_HERE);
+        assert_int_equal(e->subsets[0].candidates[1].place, PLACE_ELSEWHERE);
+        assert_int_equal(e->n_limits, 2);
+        assert_int_equal(e->limits[0], FAST_LIMIT_BLOCKING);
+        assert_int_equal(e->limits[1], FAST_LIMIT_REMOTE);
+        e = explanation_free(e);
+
+        q.is_own = NULL;
+        q.fields = fields;
+        assert_int_equal(policy_explain(&l.tables, 1, &q, &e), 0);
+        assert_int_equal(e->slow, SM_SLOW_REWRITTEN);
+        assert_int_equal(e->subsets[0].candidates[0].place, PLACE_UNKNOWN);
+        assert_int_equal(e->n_limits, 2);
+        e = explanation_free(e);
+
+        q.target = "no target";
+        assert_int_equal(policy_explain(&l.tables, 1, &q, &e), 0);
+        assert_int_equal(e->slow, SM_SLOW_REFUSED);
+}
+
+static void test_fast_path_here(void **state) {
+        _cleanup_(live_done) Live l = {};
+        _cleanup_(explanation_freep) Explanation *e = NULL;
+
+        live_start(&l, "{service: s, endpoints: [\"127.0.0.1:80\", \"[::1]:80\", {address: \"10.1.0.9:80\", "
+                       "state: drain}]}");
+        e = ask(&l, "x", "/", NULL);
+        assert_int_equal(e->subsets[0].candidates[1].place, PLACE_HERE);
+        assert_int_equal(e->n_limits, 1);
+        assert_int_equal(e->limits[0], FAST_LIMIT_BLOCKING);
 }
 
 /* An explanation takes nobody's turn. */
@@ -275,7 +325,12 @@ static void test_json(void **state) {
         assert_string_equal(json,
                             "{\"service\":\"s\",\"route\":null,\"routes\":[{\"name\":\"route-1\","
                             "\"origin\":\"f:1\",\"matched\":false,\"why\":\"the path is not /\\\"\\\\\"}],"
-                            "\"subsets\":[],\"reason\":\"no-route\","
+                            "\"subsets\":[],\"fast-path\":{\"slow\":\"refused\","
+                            "\"sentence\":\"The request is malformed, or the policy has no endpoint for "
+                            "it.\","
+                            "\"limits\":[{\"limit\":\"blocking\",\"sentence\":\"Callers whose sockets are "
+                            "blocking go to the relay, unless the policy says accelerate: always.\"}]},"
+                            "\"reason\":\"no-route\","
                             "\"sentence\":\"No route of the service matches the request.\"}");
         e = explanation_free(e);
         free(TAKE_PTR(json));
@@ -285,7 +340,8 @@ static void test_json(void **state) {
         assert_non_null(strstr(json, "\"subsets\":[{\"name\":\"default\",\"share-permille\":1000,"
                                      "\"balance\":\"round-robin\",\"hash\":null,\"picked\":null,"
                                      "\"candidates\":[{\"endpoint\":1,\"address\":\"10.1.0.1:80\","
-                                     "\"share-permille\":1000,\"avoided\":false,\"in-flight\":0}]}]"));
+                                     "\"share-permille\":1000,\"avoided\":false,\"local\":null,"
+                                     "\"in-flight\":0}]}]"));
         assert_non_null(strstr(json, "\"reason\":\"none\""));
 }
 
@@ -296,6 +352,8 @@ int main(void) {
                 cmocka_unit_test(test_hash),
                 cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_tcp),
+                cmocka_unit_test(test_fast_path),
+                cmocka_unit_test(test_fast_path_here),
                 cmocka_unit_test(test_changes_nothing),
                 cmocka_unit_test(test_torn_tables),
                 cmocka_unit_test(test_json),

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdbool.h>
+
+#include "../engine/engine-plain.h"
+#include "policy-fast.h"
+
+static const struct {
+        const char *text, *sentence;
+        bool whole;
+} limits[_FAST_LIMIT_MAX] = {
+#define FAST_LIMIT_ROW(id, text, whole, sentence) [FAST_LIMIT_##id] = { text, sentence, whole },
+        FAST_LIMIT_LIST(FAST_LIMIT_ROW)
+#undef FAST_LIMIT_ROW
+};
+
+const char *fast_limit_text(FastLimit l) {
+        return limits[l].text;
+}
+
+const char *fast_limit_sentence(FastLimit l) {
+        return limits[l].sentence;
+}
+
+size_t fast_limits(const struct sm_policy *policy, bool remote, FastLimit ret[static _FAST_LIMIT_MAX]) {
+        bool tcp = policy->protocol == SM_PROTOCOL_TCP;
+        const bool applies[_FAST_LIMIT_MAX] = {
+                [FAST_LIMIT_TCP] = tcp,
+                [FAST_LIMIT_NEVER] = !tcp && (policy->flags & SM_POLICY_FAST_NEVER),
+                [FAST_LIMIT_FORWARDED_FOR] = !tcp && (policy->flags & SM_POLICY_FORWARDED_FOR),
+                [FAST_LIMIT_VIA] = !tcp && (policy->flags & SM_POLICY_VIA),
+                [FAST_LIMIT_BLOCKING] = !(policy->flags & SM_POLICY_FAST_ALWAYS),
+                [FAST_LIMIT_REMOTE] = remote,
+        };
+        bool whole = false;
+        size_t n = 0;
+
+        for (FastLimit l = 0; l < _FAST_LIMIT_MAX; l++)
+                whole |= applies[l] && limits[l].whole;
+        for (FastLimit l = 0; l < _FAST_LIMIT_MAX; l++)
+                if (applies[l] && (limits[l].whole || !whole))
+                        ret[n++] = l;
+        return n;
+}
+
+/* In the order of the caller's program (bpf/caller.bpf.c). */
+enum sm_slow fast_request(const struct sm_policy *policy, const struct sm_head *head) {
+        if (policy->flags & SM_POLICY_FAST_NEVER)
+                return SM_SLOW_NEVER;
+        if (head->length > SM_HEAD_KERNEL_MAX)
+                return SM_SLOW_TOO_LARGE;
+        if (head->flags & SM_HEAD_CHUNKED)
+                return SM_SLOW_CODED;
+        if (head->flags & SM_HEAD_LENGTH && head->content_length > (__u64) (SM_FAST_MAX - head->length))
+                return SM_SLOW_TOO_LARGE;
+        return sm_request_is_plain(head, policy->flags) ? SM_SLOW_NONE : SM_SLOW_REWRITTEN;
+}
