@@ -20,6 +20,7 @@ int manager_bus_setup(Manager *m);
 void manager_bus_done(Manager *m);
 
 void manager_bus_changed(Manager *m, const char *property);
+void manager_bus_fast_changed(Manager *m); /* FastPath and what belongs to it */
 void manager_bus_reloaded(Manager *m); /* Revision and PolicyErrors changed, and the signal */
 
 /* InterfacesAdded, once the manager or service lists the object, and InterfacesRemoved, while it still does:

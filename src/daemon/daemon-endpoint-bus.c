@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "../basic/cleanup.h"
+#include "../basic/own-address.h"
 #include "../basic/parse-util.h"
 #include "../basic/string-util.h"
 #include "daemon-bus-object.h"
@@ -31,6 +32,13 @@ static int property_get_address(sd_bus *bus, const char *path, const char *inter
         const Endpoint *e = userdata;
 
         return sd_bus_message_append(reply, "s", address_port_to_string(&e->address, e->port, text));
+}
+
+static int property_get_local(sd_bus *bus, const char *path, const char *interface, const char *property,
+                              sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const Endpoint *e = userdata;
+
+        return sd_bus_message_append(reply, "b", (int) address_is_own(&e->address));
 }
 
 static int property_get_admin(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -239,6 +247,7 @@ static const sd_bus_vtable endpoint_vtable[] = {
         SD_BUS_PROPERTY("Subset", "s", property_get_subset, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Text", "s", NULL, offsetof(Endpoint, text), SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Address", "s", property_get_address, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Local", "b", property_get_local, 0, 0),
         SD_BUS_PROPERTY("Weight", "u", NULL, offsetof(Endpoint, weight),
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Admin", "s", property_get_admin, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "../basic/cleanup.h"
+#include "../basic/own-address.h"
 #include "../basic/parse-util.h"
 #include "../basic/string-util.h"
 #include "../policy/policy-explain.h"
@@ -181,6 +182,7 @@ int explain_bus_method(sd_bus_message *call, void *userdata, sd_bus_error *error
         c.request.target = c.request.target ?: "/";
         c.request.host = c.request.host ?: name;
         c.request.fields = (const char **) c.fields;
+        c.request.is_own = address_is_own;
         r = explain_answer(m, s, &c, &json);
         if (r == -ENOENT)
                 return sd_bus_error_setf(error, BUS_ERROR_NO_SUCH_SERVICE,

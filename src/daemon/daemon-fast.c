@@ -5,6 +5,7 @@
 #include "../basic/log.h"
 #include "../engine/engine-atomic.h"
 #include "daemon-bpf-fast.h"
+#include "daemon-bus.h"
 #include "daemon-fast.h"
 #include "daemon-surroundings.h"
 
@@ -69,6 +70,7 @@ static void apply(Manager *m) {
 
         sm_store_32(&control->slow, fast_why(m, &sentence));
         sm_store_32(&control->features, fast_features(m));
+        manager_bus_fast_changed(m);
 }
 
 void fast_set_enabled(Manager *m, bool enabled) {

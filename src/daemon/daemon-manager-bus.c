@@ -5,6 +5,7 @@
 #include "../basic/log.h"
 #include "../basic/parse-util.h"
 #include "daemon-bus-object.h"
+#include "daemon-fast.h"
 #include "daemon-relay-link.h"
 #include "daemon-tables.h"
 
@@ -89,6 +90,47 @@ static int property_get_policy_errors(sd_bus *bus, const char *path, const char 
         return append_policy_errors(reply, m->policy);
 }
 
+static int property_get_fast_path(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                  sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "b", (int) fast_is_enabled(userdata));
+}
+
+static int property_get_fast_features(sd_bus *bus, const char *path, const char *interface,
+                                      const char *property, sd_bus_message *reply, void *userdata,
+                                      sd_bus_error *error) {
+        static const struct {
+                enum sm_fast_feature feature;
+                const char *name;
+        } names[] = {
+                { SM_FAST_REQUESTS, "requests" },
+                { SM_FAST_SERVERS, "servers" },
+                { SM_FAST_REPLIES, "replies" },
+        };
+        uint32_t features = fast_features(userdata);
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'a', "s");
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                if (!(features & names[i].feature))
+                        continue;
+                r = sd_bus_message_append(reply, "s", names[i].name);
+                if (r < 0)
+                        return r;
+        }
+        return sd_bus_message_close_container(reply);
+}
+
+static int property_get_fast_problem(sd_bus *bus, const char *path, const char *interface,
+                                     const char *property, sd_bus_message *reply, void *userdata,
+                                     sd_bus_error *error) {
+        const char *sentence;
+
+        (void) fast_why(userdata, &sentence);
+        return sd_bus_message_append(reply, "s", sentence ?: "");
+}
+
 /* Of all services, those that are gone included, so that the numbers only grow. */
 static int property_get_reasons(sd_bus *bus, const char *path, const char *interface, const char *property,
                                 sd_bus_message *reply, void *userdata, sd_bus_error *error) {
@@ -143,6 +185,20 @@ static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *err
         if (r < 0)
                 return r;
         return sd_bus_send(NULL, reply, NULL);
+}
+
+static int method_set_fast_path(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        Manager *m = userdata;
+        int enabled, r;
+
+        r = sd_bus_message_read(call, "b", &enabled);
+        if (r < 0)
+                return r;
+        r = bus_authorize(m, call, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        fast_set_enabled(m, enabled);
+        return sd_bus_reply_method_return(call, NULL);
 }
 
 static int append_service(sd_bus_message *reply, const void *value) {
@@ -247,6 +303,12 @@ void manager_bus_changed(Manager *m, const char *property) {
         bus_object_changed(m, SM_BUS_PATH, &manager_bus_object, property);
 }
 
+void manager_bus_fast_changed(Manager *m) {
+        manager_bus_changed(m, "FastPath");
+        manager_bus_changed(m, "FastPathFeatures");
+        manager_bus_changed(m, "FastPathProblem");
+}
+
 void manager_bus_reloaded(Manager *m) {
         int r;
 
@@ -272,11 +334,18 @@ static const sd_bus_vtable manager_vtable[] = {
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("PolicyErrors", POLICY_ERRORS, property_get_policy_errors, 0,
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("FastPath", "b", property_get_fast_path, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("FastPathFeatures", "as", property_get_fast_features, 0,
+                        SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("FastPathProblem", "s", property_get_fast_problem, 0,
+                        SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Reasons", "a{st}", property_get_reasons, 0, 0),
         SD_BUS_PROPERTY("Paths", "a{st}", property_get_paths, 0, 0),
         SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS,
                                 SD_BUS_RESULT("t", revision, POLICY_ERRORS, errors), method_reload,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("SetFastPath", SD_BUS_ARGS("b", enabled), SD_BUS_NO_RESULT,
+                                method_set_fast_path, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListServices", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(sssso)", services),
                                 method_list_services, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListSlices", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(sbo)", slices),

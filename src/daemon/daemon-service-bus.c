@@ -2,8 +2,10 @@
 #include <errno.h>
 
 #include "../basic/cleanup.h"
+#include "../basic/own-address.h"
 #include "../basic/parse-util.h"
 #include "../basic/string-util.h"
+#include "../policy/policy-fast.h"
 #include "daemon-bus-object.h"
 #include "daemon-overrides.h"
 #include "daemon-tables.h"
@@ -225,6 +227,42 @@ static int property_get_reasons(sd_bus *bus, const char *path, const char *inter
         return bus_append_reasons(reply, c ? c->reasons : NULL);
 }
 
+/* Some endpoint that gets requests is not on this host. */
+static bool service_is_remote(const Service *s) {
+        for (size_t i = 0; i < s->n_subsets; i++)
+                for (size_t j = 0; j < s->subsets[i].n_endpoints; j++) {
+                        const Endpoint *e = s->subsets[i].endpoints[j];
+
+                        if (e->admin == ENDPOINT_ENABLED && e->weight > 0 && !address_is_own(&e->address))
+                                return true;
+                }
+        return false;
+}
+
+static int property_get_fast_limits(sd_bus *bus, const char *path, const char *interface,
+                                    const char *property, sd_bus_message *reply, void *userdata,
+                                    sd_bus_error *error) {
+        const Service *s = userdata;
+        const struct sm_tables *t = tables_view(s->manager->tables);
+        const struct sm_service *entry = sm_service_at(t, s->id);
+        const struct sm_policy *policy = entry && entry->root != 0 ? sm_cell_of(t, entry->root) : NULL;
+        FastLimit limits[_FAST_LIMIT_MAX];
+        size_t n;
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'a', "(ss)");
+        if (r < 0)
+                return r;
+        n = policy ? fast_limits(policy, service_is_remote(s), limits) : 0;
+        for (size_t i = 0; i < n; i++) {
+                r = sd_bus_message_append(reply, "(ss)", fast_limit_text(limits[i]),
+                                          fast_limit_sentence(limits[i]));
+                if (r < 0)
+                        return r;
+        }
+        return sd_bus_message_close_container(reply);
+}
+
 static int property_get_paths(sd_bus *bus, const char *path, const char *interface, const char *property,
                               sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         const Service *s = userdata;
@@ -358,6 +396,7 @@ static const sd_bus_vtable service_vtable[] = {
         SD_BUS_PROPERTY("ActiveRequests", "t", property_get_counter, 0, 0),
         SD_BUS_PROPERTY("Responses", "a{st}", property_get_responses, 0, 0),
         SD_BUS_PROPERTY("Reasons", "a{st}", property_get_reasons, 0, 0),
+        SD_BUS_PROPERTY("FastLimits", "a(ss)", property_get_fast_limits, 0, 0),
         SD_BUS_PROPERTY("Paths", "a{st}", property_get_paths, 0, 0),
         SD_BUS_METHOD_WITH_ARGS("SetBalance", SD_BUS_ARGS("s", subset, "s", balance, "b", persist),
                                 SD_BUS_NO_RESULT, method_set_balance, SD_BUS_VTABLE_UNPRIVILEGED),

@@ -15,6 +15,7 @@
 #include "../basic/time-util.h"
 #include "../policy/policy-compile.h"
 #include "daemon-bus-object.h"
+#include "daemon-fast.h"
 #include "daemon-polkit.h"
 #include "daemon-relay-link.h"
 #include "daemon-tables.h"
@@ -52,6 +53,7 @@ typedef struct Fixture {
         struct sm_slice_state slice_state;
         PolicyExtent extent;
 
+        bool fast_enabled;
         Polkit polkit;
         unsigned n_asked;
         char details[128]; /* of the last question */
@@ -77,6 +79,23 @@ int manager_refresh_service(Manager *m, Service *s) {
 int manager_reload(Manager *m) {
         m->revision++;
         return 0;
+}
+
+bool fast_is_enabled(const Manager *m) {
+        return fixture->fast_enabled;
+}
+
+uint32_t fast_features(const Manager *m) {
+        return fixture->fast_enabled ? SM_FAST_REQUESTS | SM_FAST_REPLIES : 0;
+}
+
+enum sm_slow fast_why(const Manager *m, const char **ret_sentence) {
+        *ret_sentence = fixture->fast_enabled ? NULL : "It is switched off.";
+        return fixture->fast_enabled ? SM_SLOW_NONE : SM_SLOW_OFF;
+}
+
+void fast_set_enabled(Manager *m, bool enabled) {
+        fixture->fast_enabled = enabled;
 }
 
 const char *manager_state(const Manager *m) {
@@ -417,6 +436,66 @@ static void test_paths(void **state) {
         }
 }
 
+static void test_fast_limits(void **state) {
+        struct sm_policy *policy = (struct sm_policy *) ((Fixture *) *state)->extent.cells;
+        const char *first, *second, *sentence;
+        Fixture *f = *state;
+        sd_bus_message *m;
+        int local;
+
+        m = property(f, ENDPOINT_PATH, SM_BUS_NAME ".Endpoint", "Local", "b");
+        assert_true(sd_bus_message_read(m, "b", &local) > 0);
+        assert_false(local);
+        m = property(f, SERVICE_PATH, SM_BUS_NAME ".Service", "FastLimits", "a(ss)");
+        assert_true(sd_bus_message_read(m, "a(ss)", 2, &first, &sentence, &second, &sentence) > 0);
+        assert_string_equal(first, "blocking");
+        assert_string_equal(second, "remote");
+
+        memcpy(f->endpoint.address.s6_addr, (uint8_t[]){ [10] = 0xff, 0xff, 127, 0, 0, 1 }, 16);
+        policy->flags |= SM_POLICY_FAST_ALWAYS;
+        m = property(f, ENDPOINT_PATH, SM_BUS_NAME ".Endpoint", "Local", "b");
+        assert_true(sd_bus_message_read(m, "b", &local) > 0);
+        assert_true(local);
+        m = property(f, SERVICE_PATH, SM_BUS_NAME ".Service", "FastLimits", "a(ss)");
+        assert_true(sd_bus_message_enter_container(m, 'a', "(ss)") > 0);
+        assert_true(sd_bus_message_at_end(m, false) > 0);
+}
+
+static void check_fast_path(Fixture *f, bool enabled) {
+        const char *first, *second, *problem;
+        sd_bus_message *m;
+        int b;
+
+        m = property(f, SM_BUS_PATH, SM_BUS_NAME ".Manager", "FastPath", "b");
+        assert_true(sd_bus_message_read(m, "b", &b) > 0);
+        assert_int_equal(b, enabled);
+        m = property(f, SM_BUS_PATH, SM_BUS_NAME ".Manager", "FastPathProblem", "s");
+        assert_true(sd_bus_message_read(m, "s", &problem) > 0);
+        assert_string_equal(problem, enabled ? "" : "It is switched off.");
+        m = property(f, SM_BUS_PATH, SM_BUS_NAME ".Manager", "FastPathFeatures", "as");
+        if (enabled) {
+                assert_true(sd_bus_message_read(m, "as", 2, &first, &second) > 0);
+                assert_string_equal(first, "requests");
+                assert_string_equal(second, "replies");
+        } else {
+                assert_true(sd_bus_message_enter_container(m, 'a', "s") > 0);
+                assert_true(sd_bus_message_at_end(m, false) > 0);
+        }
+}
+
+static void test_fast_path(void **state) {
+        Fixture *f = *state;
+
+        check_fast_path(f, false);
+        assert_done(call(f, SM_BUS_PATH, SM_BUS_NAME ".Manager", "SetFastPath", "b", 1));
+        assert_int_equal(f->n_asked, 1);
+        check_fast_path(f, true);
+        f->polkit = POLKIT_NO;
+        assert_error(call(f, SM_BUS_PATH, SM_BUS_NAME ".Manager", "SetFastPath", "b", 0),
+                     SD_BUS_ERROR_ACCESS_DENIED);
+        check_fast_path(f, true);
+}
+
 static void test_every_property_can_be_read(void **state) {
         static const struct {
                 const char *path, *interface;
@@ -607,6 +686,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(objects_and_counters),
                 TEST(paths),
+                TEST(fast_path),
+                TEST(fast_limits),
                 TEST(every_property_can_be_read),
                 TEST(objects_that_are_not_there),
                 TEST(weight_is_in_force_and_kept),

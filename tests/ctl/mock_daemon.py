@@ -69,7 +69,8 @@ class Interfaces:
 
 def endpoint(service, subset, text, address, weight=1, admin='enabled', state='up', in_flight=0, requests=0,
              failures=0):
-    return {'Service': service, 'Subset': subset, 'Text': text, 'Address': address, 'Weight': weight,
+    return {'Service': service, 'Subset': subset, 'Text': text, 'Address': address,
+            'Local': address.startswith('10.1.0.11:'), 'Weight': weight,
             'Admin': admin, 'State': state, 'InFlight': in_flight, 'Connections': in_flight + 1,
             'Requests': requests, 'Failures': failures}
 
@@ -97,6 +98,8 @@ def service(name, protocol, address, subsets, routes, requests=0, responses=None
             'Origin': f'{FILES}/{name}.yaml:1', 'Revision': 4, 'Callers': [],
             'Subsets': subsets, 'Routes': routes, 'Connections': requests // 100, 'Requests': requests,
             'ActiveRequests': 3, 'Responses': responses or {}, 'Reasons': reasons or {},
+            'FastLimits': [('blocking', 'Callers whose sockets are blocking go to the relay.'),
+                           ('from-the-future', 'This is not known yet.')],
             'Paths': paths or {}, **more}
 
 
@@ -132,7 +135,8 @@ ERRORS = [(f'{FILES}/cart.yaml', 3, 9, 'cart', 'balance',
            'expected one of round-robin, random, least-request, consistent-hash.'),
           (f'{FILES}/cart.yaml', 0, 0, '', '', 'the file is larger than 1 MiB.')]
 MANAGER = {'Version': '0.1', 'State': 'degraded', 'RelayState': 'running', 'RelayPID': 812,
-           'RelayConnections': 34,
+           'RelayConnections': 34, 'FastPath': True, 'FastPathFeatures': ['requests', 'replies'],
+           'FastPathProblem': 'Servers are not reached by the kernel: Linux 6.1 lacks a hook for it.',
            'Problems': [('policy-errors',
                          'The policy has errors: services that are concerned stay at their last good '
                          'state until the files are mended.')],
@@ -140,14 +144,16 @@ MANAGER = {'Version': '0.1', 'State': 'degraded', 'RelayState': 'running', 'Rela
            'Paths': {'fast': 98500, 'remote': 12300, 'split': 4500, 'blocking': 8000, 'from-the-future': 3}}
 EXPLANATION = {
     'service': 'shop', 'route': 0, 'reason': 'none', 'sentence': 'Nothing to report.',
+    'fast-path': {'slow': 'rewritten', 'sentence': 'The head has to be rewritten.',
+                  'limits': [{'limit': 'remote', 'sentence': 'Some endpoints are elsewhere.'}]},
     'routes': [{'name': 'v2', 'origin': f'{FILES}/shop.yaml:14', 'matched': True,
                 'why': 'its condition holds'}],
     'subsets': [{'name': 'stable', 'share-permille': 1000, 'balance': 'round-robin', 'hash': None,
                  'picked': None, 'candidates': [
                      {'endpoint': 1, 'address': '10.1.0.11:8080', 'share-permille': 750, 'avoided': False,
-                      'in-flight': 2},
+                      'local': True, 'in-flight': 2},
                      {'endpoint': 2, 'address': '10.1.0.12:8080', 'share-permille': 250, 'avoided': True,
-                      'in-flight': 0}]}]}
+                      'local': False, 'in-flight': 0}]}]}
 
 
 class Daemon:
@@ -199,8 +205,8 @@ class Daemon:
         return json.dumps(EXPLANATION),
 
     METHODS = {'GetManagedObjects': managed, 'GetAll': get_all, 'GetService': get_service,
-               'SetWeight': change, 'Drain': change, 'Enable': change, 'SetBalance': change,
-               'Reload': reload, 'Explain': explain}
+               'SetWeight': change, 'SetFastPath': change, 'Drain': change, 'Enable': change,
+               'SetBalance': change, 'Reload': reload, 'Explain': explain}
 
     def emit(self, path, interface, member, signature, *args):
         signal = dbus.lowlevel.SignalMessage(path, interface, member)
