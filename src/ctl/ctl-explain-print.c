@@ -2,6 +2,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "../basic/macro.h"
+#include "../policy/policy-fast.h"
 #include "ctl-explain.h"
 #include "ctl-i18n.h"
 #include "ctl-output.h"
@@ -66,6 +68,8 @@ static Table *candidate_table(const JsonValue *subset) {
                         table_add_string(t, STYLE_GOOD, _("the hash leads here"));
                 else if (json_get_boolean(c, "avoided"))
                         table_add_string(t, STYLE_BAD, _("avoided: its last connections failed"));
+                else if (json_get_boolean(c, "local"))
+                        table_add_string(t, STYLE_DIM, _("on this host"));
                 else
                         table_add_string(t, STYLE_NORMAL, "");
         }
@@ -105,6 +109,36 @@ static int print_subsets(const Options *o, const JsonValue *explanation) {
         return r;
 }
 
+/* Whether the kernel may take a request like this one. */
+static void print_fast_verdict(const JsonValue *fast) {
+        const char *slow = json_get_text(fast, "slow");
+
+        if (!*slow)
+                return;
+        printf("  ");
+        if (streq(slow, "none")) {
+                print_styled(STYLE_GOOD, "%s", _("may take the fast path"));
+                putchar('\n');
+                return;
+        }
+        print_styled(STYLE_WARNING, _("cannot take the fast path: %s"), slow);
+        printf("\n  ");
+        print_wrapped(slow_sentence(slow) ?: json_get_text(fast, "sentence"), terminal_columns(), 2, 2);
+}
+
+static void print_limits(const JsonValue *fast) {
+        const JsonValue *limits = json_get(fast, "limits");
+        MeshProblem list[_FAST_LIMIT_MAX];
+        MeshProblems found = { .list = list };
+
+        for (size_t i = 0; limits && i < MIN(limits->n_members, ELEMENTSOF(list)); i++)
+                list[found.n++] = (MeshProblem) {
+                        .id = json_get_text(&limits->members[i], "limit"),
+                        .sentence = json_get_text(&limits->members[i], "sentence"),
+                };
+        print_fast_limits(&found);
+}
+
 static void print_verdict(const Request *q, const Answer *a) {
         const char *reason = json_get_text(a->explanation, "reason");
         const char *service = json_get_text(a->explanation, "service");
@@ -115,6 +149,7 @@ static void print_verdict(const Request *q, const Answer *a) {
                 printf("  ");
                 print_styled(STYLE_GOOD, _("goes to the service %s"), service);
                 putchar('\n');
+                print_fast_verdict(json_get(a->explanation, "fast-path"));
         } else {
                 printf("  ");
                 print_styled(STYLE_BAD, _("fails at the service %s: %s"), service, reason);
@@ -153,6 +188,7 @@ ExitStatus answer_print(const Options *o, const Request *q, const Answer *a) {
         r = print_routes(o, a->explanation);
         if (r >= 0)
                 r = print_subsets(o, a->explanation);
+        print_limits(json_get(a->explanation, "fast-path"));
         if (a->has_names) {
                 putchar('\n');
                 print_wrapped(_("An endpoint by name stands for all its addresses, which only slicemeshd "

@@ -24,6 +24,14 @@ static void add_failures(Table *t, uint64_t n) {
         table_add_count(t, n > 0 ? STYLE_BAD : STYLE_NORMAL, n);
 }
 
+/* Their share for people, their numbers for programs. */
+static void add_paths(Table *t, const Paths *p) {
+        table_add_fast_share(t, p);
+        table_add_count(t, STYLE_NORMAL, p->fast);
+        table_add_count(t, STYLE_NORMAL, p->remote);
+        table_add_count(t, STYLE_NORMAL, paths_slow(p));
+}
+
 Table *list_services(const Mesh *m) {
         const TableColumn columns[] = {
                 { .key = "service", .title = _("SERVICE"), .shrinks = true },
@@ -36,6 +44,10 @@ Table *list_services(const Mesh *m) {
                 { .key = "connections", .title = _("CONNECTIONS"), .right = true },
                 { .key = "requests", .title = _("REQUESTS"), .right = true },
                 { .key = "responses-5xx", .title = "5XX", .right = true },
+                { .title = _("FAST"), .right = true },
+                { .key = "fast" },
+                { .key = "remote" },
+                { .key = "slow" },
                 { .key = "origin" },
                 { .key = "path" },
         };
@@ -54,6 +66,7 @@ Table *list_services(const Mesh *m) {
                 table_add_count(t, STYLE_NORMAL, s->connections);
                 table_add_count(t, STYLE_NORMAL, s->requests);
                 add_failures(t, counts_get(&s->responses, "5xx"));
+                add_paths(t, &s->paths);
                 table_add_string(t, STYLE_DIM, s->origin);
                 table_add_string(t, STYLE_DIM, s->path);
         }
@@ -84,6 +97,7 @@ Table *list_services_compact(const Mesh *m) {
                 { .title = _("UP"), .right = true },
                 { .title = _("REQUESTS"), .right = true },
                 { .title = "5XX", .right = true },
+                { .title = _("FAST"), .right = true },
                 { .title = _("REASONS"), .shrinks = true },
         };
         Table *t = table_new(columns, ELEMENTSOF(columns));
@@ -97,6 +111,7 @@ Table *list_services_compact(const Mesh *m) {
                 add_up(t, s);
                 table_add_count(t, STYLE_NORMAL, s->requests);
                 add_failures(t, counts_get(&s->responses, "5xx"));
+                table_add_fast_share(t, &s->paths);
                 add_reasons(t, &s->reasons);
         }
         return t;
@@ -108,6 +123,7 @@ Table *list_endpoints(const Mesh *m) {
                 { .key = "subset", .title = _("SUBSET"), .shrinks = true },
                 { .key = "endpoint", .title = _("ENDPOINT"), .shrinks = true },
                 { .key = "address" },
+                { .key = "local" },
                 { .key = "weight", .title = _("WEIGHT"), .right = true },
                 { .key = "admin" },
                 { .key = "state", .title = _("STATE") },
@@ -125,6 +141,7 @@ Table *list_endpoints(const Mesh *m) {
                 table_add_string(t, STYLE_NORMAL, e->subset);
                 table_add_string(t, STYLE_NORMAL, e->text);
                 table_add_string(t, STYLE_NORMAL, e->address);
+                table_add_boolean(t, STYLE_NORMAL, e->local, "");
                 table_add_count(t, STYLE_NORMAL, e->weight);
                 table_add_string(t, STYLE_NORMAL, e->admin);
                 table_add_string(t, state_style(e->state), e->state);
@@ -145,6 +162,10 @@ static Table *build_slices(const Mesh *m, bool compact) {
                 { .key = "refused", .title = _("REFUSED"), .right = true },
                 { .key = "foreign", .title = compact ? NULL : _("FOREIGN"), .right = true },
                 { .key = "failed", .title = _("FAILED"), .right = true },
+                { .title = _("FAST"), .right = true },
+                { .key = "fast" },
+                { .key = "remote" },
+                { .key = "slow" },
                 { .key = "problem", .title = _("PROBLEM"), .shrinks = true },
                 { .key = "cgroup" },
                 { .key = "path" },
@@ -162,6 +183,7 @@ static Table *build_slices(const Mesh *m, bool compact) {
                 add_failures(t, s->refused);
                 add_failures(t, s->foreign);
                 add_failures(t, s->failed);
+                add_paths(t, &s->paths);
                 table_add_string(t, STYLE_WARNING, s->problem);
                 table_add_string(t, STYLE_DIM, s->cgroup);
                 table_add_string(t, STYLE_DIM, s->path);

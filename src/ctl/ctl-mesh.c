@@ -83,8 +83,12 @@ static const Property manager_properties[] = {
         { "RelayPID", read_u32, offsetof(Mesh, relay_pid) },
         { "RelayConnections", read_u32, offsetof(Mesh, relay_connections) },
         { "Revision", read_u64, offsetof(Mesh, revision) },
+        { "FastPath", read_boolean, offsetof(Mesh, fast_path) },
+        { "FastPathFeatures", read_texts, offsetof(Mesh, fast_features) },
+        { "FastPathProblem", read_text, offsetof(Mesh, fast_problem) },
         { "PolicyErrors", read_errors, offsetof(Mesh, errors) },
         { "Reasons", read_counts, offsetof(Mesh, reasons) },
+        { "Paths", read_request_paths, offsetof(Mesh, paths) },
 };
 
 static const Property service_properties[] = {
@@ -102,6 +106,8 @@ static const Property service_properties[] = {
         { "ActiveRequests", read_u64, offsetof(MeshService, active) },
         { "Responses", read_counts, offsetof(MeshService, responses) },
         { "Reasons", read_counts, offsetof(MeshService, reasons) },
+        { "FastLimits", read_problems, offsetof(MeshService, fast_limits) },
+        { "Paths", read_request_paths, offsetof(MeshService, paths) },
 };
 
 static const Property endpoint_properties[] = {
@@ -109,6 +115,7 @@ static const Property endpoint_properties[] = {
         { "Subset", read_text, offsetof(MeshEndpoint, subset) },
         { "Text", read_text, offsetof(MeshEndpoint, text) },
         { "Address", read_text, offsetof(MeshEndpoint, address) },
+        { "Local", read_boolean, offsetof(MeshEndpoint, local) },
         { "Weight", read_u32, offsetof(MeshEndpoint, weight) },
         { "Admin", read_text, offsetof(MeshEndpoint, admin) },
         { "State", read_text, offsetof(MeshEndpoint, state) },
@@ -128,6 +135,7 @@ static const Property slice_properties[] = {
         { "Refused", read_u64, offsetof(MeshSlice, refused) },
         { "Foreign", read_u64, offsetof(MeshSlice, foreign) },
         { "Failed", read_u64, offsetof(MeshSlice, failed) },
+        { "Paths", read_request_paths, offsetof(MeshSlice, paths) },
 };
 
 static int read_service(sd_bus_message *m, Mesh *mesh, const char *path) {
@@ -300,7 +308,7 @@ static int read_manager(sd_bus_message *m, Mesh *mesh, const char *path) {
 
 ExitStatus mesh_load(sd_bus *bus, Mesh *ret) {
         static const InterfaceReader manager = { MESH_INTERFACE("Manager"), read_manager };
-        _cleanup_(mesh_done) Mesh m = { .version = "", .state = "", .relay_state = "" };
+        _cleanup_(mesh_done) Mesh m = { .version = "", .state = "", .relay_state = "", .fast_problem = "" };
         sd_bus_message *reply;
         ExitStatus status;
         int r;
@@ -376,17 +384,23 @@ static void service_done(MeshService *s) {
         free(s->callers.list);
         free(s->responses.list);
         free(s->reasons.list);
+        free(s->fast_limits.list);
+        paths_done(&s->paths);
 }
 
 void mesh_done(Mesh *m) {
         for (size_t i = 0; i < m->n_services; i++)
                 service_done(&m->services[i]);
         free(m->services);
+        for (size_t i = 0; i < m->n_slices; i++)
+                paths_done(&m->slices[i].paths);
         free(m->endpoints);
         free(m->slices);
+        free(m->fast_features.list);
         free(m->problems.list);
         mesh_errors_done(&m->errors);
         free(m->reasons.list);
+        paths_done(&m->paths);
         for (size_t i = 0; i < m->n_replies; i++)
                 sd_bus_message_unref(m->replies[i]);
         free(m->replies);

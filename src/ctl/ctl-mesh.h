@@ -6,12 +6,14 @@
 #include <stdint.h>
 
 #include "ctl-bus.h"
+#include "ctl-paths.h"
 #include "ctl-properties.h"
 
 /*
  * The objects of slicemeshd as they were at one moment. All texts are borrowed from the replies, which the
  * Mesh keeps.
  */
+/* Also what of a policy is never fast. */
 typedef struct MeshProblem {
         const char *id, *sentence;
 } MeshProblem;
@@ -56,6 +58,7 @@ typedef struct MeshRoutes {
 
 typedef struct MeshEndpoint {
         const char *path, *service, *subset, *text, *address, *admin, *state;
+        bool local;
         uint32_t weight, in_flight, connections;
         uint64_t requests, failures;
 } MeshEndpoint;
@@ -68,6 +71,8 @@ typedef struct MeshService {
         MeshRoutes routes;
         uint64_t connections, requests, active;
         Counts responses, reasons;
+        MeshProblems fast_limits;
+        Paths paths;
         MeshEndpoint *endpoints; /* ordered by subset; part of Mesh.endpoints */
         size_t n_endpoints;
 } MeshService;
@@ -76,6 +81,7 @@ typedef struct MeshSlice {
         const char *path, *name, *problem, *cgroup;
         bool attached;
         uint64_t connects, captured, refused, foreign, failed;
+        Paths paths;
 } MeshSlice;
 
 typedef struct Mesh {
@@ -85,9 +91,13 @@ typedef struct Mesh {
         const char *version, *state, *relay_state;
         uint32_t relay_pid, relay_connections;
         uint64_t revision;
+        bool fast_path; /* switched on */
+        Texts fast_features;
+        const char *fast_problem; /* why some of them are missing, or "" */
         MeshProblems problems;
         MeshErrors errors;
         Counts reasons;
+        Paths paths;
         MeshService *services; /* by name */
         size_t n_services;
         MeshEndpoint *endpoints;

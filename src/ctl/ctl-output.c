@@ -66,7 +66,8 @@ TextStyle state_style(const char *state) {
                 { "running", STYLE_GOOD },     { "degraded", STYLE_WARNING }, { "starting", STYLE_WARNING },
                 { "down", STYLE_BAD },         { "active", STYLE_GOOD },      { "stale", STYLE_WARNING },
                 { "up", STYLE_GOOD },          { "avoided", STYLE_BAD },      { "draining", STYLE_WARNING },
-                { "drained", STYLE_DIM },      { "disabled", STYLE_DIM },
+                { "drained", STYLE_DIM },      { "disabled", STYLE_DIM },     { "on", STYLE_GOOD },
+                { "off", STYLE_WARNING },      { "unavailable", STYLE_WARNING },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(styles); i++)
@@ -117,7 +118,7 @@ static int compare_counts(const void *a, const void *b) {
         return x->n != y->n ? (x->n < y->n ? 1 : -1) : strcmp(x->name, y->name);
 }
 
-void print_reasons(const Counts *reasons) {
+void print_reasons(const char *title, const Counts *reasons, const char *(*sentence)(const char *text)) {
         size_t indent = 0;
 
         if (reasons->n == 0)
@@ -128,14 +129,14 @@ void print_reasons(const Counts *reasons) {
         indent += 2 + 5 + 2 + 2; /* margin, count, gaps */
 
         putchar('\n');
-        print_styled(STYLE_HEADING, "%s", _("Reasons"));
+        print_styled(STYLE_HEADING, "%s", title);
         putchar('\n');
         for (size_t i = 0; i < reasons->n; i++) {
                 const Count *c = &reasons->list[i];
                 char text[COUNT_TEXT_MAX];
 
                 printf("  %5s  %-*s", count_to_text(c->n, text), (int) indent - 9, c->name);
-                print_wrapped(reason_sentence(c->name) ?: "", terminal_columns(), indent, indent);
+                print_wrapped(sentence(c->name) ?: "", terminal_columns(), indent, indent);
         }
 }
 

@@ -31,12 +31,14 @@ TextStyle state_style(const char *state);
 void print_policy_error(const MeshError *e, size_t indent);
 void policy_errors_to_json(const MeshErrors *e, JsonWriter *w, const char *key);
 
-/* Counts with the sentence that explains each, the most frequent first. */
-void print_reasons(const Counts *reasons);
+/* Counts under a title, with the sentence that explains each, the most frequent first. */
+void print_reasons(const char *title, const Counts *reasons, const char *(*sentence)(const char *text));
 void counts_to_json(const Counts *c, JsonWriter *w, const char *key);
 
-/* Of a reason's text; translated. NULL if this version does not know it. */
+/* Of the text of a reason why a request failed, or did not take the fast path; translated. NULL if this
+ * version does not know it. */
 const char *reason_sentence(const char *text);
+const char *slow_sentence(const char *text);
 
 /* "75%", "33.3%" of `share` in `total`; "-" if that is none. */
 #define SHARE_TEXT_MAX 32

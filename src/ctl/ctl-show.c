@@ -3,8 +3,10 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "../basic/string-util.h"
 #include "ctl-i18n.h"
 #include "ctl-output.h"
+#include "ctl-show.h"
 #include "ctl-terminal.h"
 
 /* A list of names, or of names with their counts, in one cell. */
@@ -54,6 +56,7 @@ static Table *subset_table(const MeshService *s, const char *subset) {
         const TableColumn columns[] = {
                 { .key = "endpoint", .title = _("ENDPOINT"), .shrinks = true },
                 { .key = "address", .title = address_title, .shrinks = true },
+                { .key = "local" },
                 { .key = "weight", .title = _("WEIGHT"), .right = true },
                 { .title = _("SHARE"), .right = true },
                 { .key = "admin" },
@@ -75,6 +78,7 @@ static Table *subset_table(const MeshService *s, const char *subset) {
                         continue;
                 table_add_string(t, STYLE_NORMAL, e->text);
                 table_add_string(t, STYLE_NORMAL, e->address);
+                table_add_boolean(t, STYLE_NORMAL, e->local, "");
                 table_add_count(t, STYLE_NORMAL, e->weight);
                 table_add_share(t, enabled ? e->weight : 0, total);
                 table_add_string(t, STYLE_NORMAL, e->admin);
@@ -194,7 +198,10 @@ static int print_head(const Options *o, const MeshService *s) {
                          count_to_text(s->requests, requests), count_to_text(s->active, active),
                          count_to_text(s->connections, connections));
         r = add_responses(t, &s->responses);
-        return r < 0 ? r : print_fields(o, t);
+        if (r < 0)
+                return r;
+        add_paths_field(t, _("Fast path:"), &s->paths);
+        return print_fields(o, t);
 }
 
 static int print_service(const Options *o, const MeshService *s) {
@@ -215,7 +222,9 @@ static int print_service(const Options *o, const MeshService *s) {
         }
         if (r >= 0)
                 r = print_section(o, _("Routes"), routes);
-        print_reasons(&s->reasons);
+        print_reasons(_("Reasons"), &s->reasons, reason_sentence);
+        print_slow_reasons(&s->paths);
+        print_fast_limits(&s->fast_limits);
         return r;
 }
 
@@ -273,6 +282,8 @@ static int service_to_json(const MeshService *s, JsonWriter *w) {
         json_unsigned(w, "active", s->active);
         counts_to_json(&s->responses, w, "responses");
         counts_to_json(&s->reasons, w, "reasons");
+        paths_to_json(&s->paths, w, "paths");
+        fast_limits_to_json(&s->fast_limits, w, "fast-limits");
         r = subsets_to_json(s, w);
         routes_to_json(s, w);
         json_close(w);
@@ -282,9 +293,14 @@ static int service_to_json(const MeshService *s, JsonWriter *w) {
 ExitStatus verb_show(const Options *o, int n, char **arguments) {
         _cleanup_bus_ sd_bus *bus = NULL;
         _cleanup_(mesh_done) Mesh m = {};
+        bool is_slice = false;
         ExitStatus status;
 
         status = bus_open(&bus);
+        if (status == STATUS_OK && endswith(arguments[0], ".slice"))
+                status = show_slice(o, bus, arguments[0], &is_slice);
+        if (is_slice)
+                return status;
         if (status == STATUS_OK)
                 status = mesh_load_service(bus, arguments[0], &m);
         if (status != STATUS_OK)

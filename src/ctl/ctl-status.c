@@ -42,6 +42,22 @@ static void add_slices_field(Table *t, const Mesh *m) {
                          attached, m->n_slices);
 }
 
+static const char *fast_path_state(const Mesh *m) {
+        if (!m->fast_path)
+                return "off";
+        if (m->fast_features.n == 0)
+                return "unavailable";
+        return *m->fast_problem ? "degraded" : "on";
+}
+
+static void add_fast_path_fields(Table *t, const Mesh *m) {
+        const char *state = fast_path_state(m);
+
+        table_add_string(t, STYLE_DIM, _("Fast path:"));
+        table_add_string(t, state_style(state), state);
+        add_paths_field(t, "", &m->paths);
+}
+
 static int print_summary(const Options *o, const Mesh *m) {
         _cleanup_(table_freep) Table *fields = fields_new();
 
@@ -53,6 +69,7 @@ static int print_summary(const Options *o, const Mesh *m) {
         add_policy_field(fields, m);
         add_relay_field(fields, m);
         add_slices_field(fields, m);
+        add_fast_path_fields(fields, m);
         return print_fields(o, fields);
 }
 
@@ -84,6 +101,15 @@ static void print_policy_errors(const MeshErrors *e) {
         }
 }
 
+static void print_fast_problem(const Mesh *m) {
+        if (!*m->fast_problem)
+                return;
+        putchar('\n');
+        print_styled(STYLE_HEADING, "%s", _("Fast path"));
+        printf("\n  ");
+        print_wrapped(m->fast_problem, terminal_columns(), 2, 2);
+}
+
 static int print_status(const Options *o, const Mesh *m) {
         _cleanup_(table_freep) Table *services = NULL, *slices = NULL;
         int r;
@@ -92,6 +118,7 @@ static int print_status(const Options *o, const Mesh *m) {
         if (r < 0)
                 return r;
         print_problems(&m->problems);
+        print_fast_problem(m);
         print_policy_errors(&m->errors);
 
         services = list_services_compact(m);
@@ -101,7 +128,8 @@ static int print_status(const Options *o, const Mesh *m) {
         r = print_section(o, _("Services"), services);
         if (r >= 0)
                 r = print_section(o, _("Slices"), slices);
-        print_reasons(&m->reasons);
+        print_reasons(_("Reasons"), &m->reasons, reason_sentence);
+        print_slow_reasons(&m->paths);
         return r;
 }
 
@@ -113,6 +141,17 @@ static void problems_to_json(const MeshProblems *p, JsonWriter *w, const char *k
                 json_string(w, "sentence", p->list[i].sentence);
                 json_close(w);
         }
+        json_close(w);
+}
+
+static void fast_path_to_json(const Mesh *m, JsonWriter *w, const char *key) {
+        json_open_object(w, key);
+        json_string(w, "state", fast_path_state(m));
+        json_open_array(w, "features");
+        for (size_t i = 0; i < m->fast_features.n; i++)
+                json_string(w, NULL, m->fast_features.list[i]);
+        json_close(w);
+        json_string(w, "problem", *m->fast_problem ? m->fast_problem : NULL);
         json_close(w);
 }
 
@@ -131,9 +170,11 @@ static int status_to_json(const Mesh *m, JsonWriter *w) {
         json_unsigned(w, "pid", m->relay_pid);
         json_unsigned(w, "connections", m->relay_connections);
         json_close(w);
+        fast_path_to_json(m, w, "fast-path");
         problems_to_json(&m->problems, w, "problems");
         policy_errors_to_json(&m->errors, w, "errors");
         counts_to_json(&m->reasons, w, "reasons");
+        paths_to_json(&m->paths, w, "paths");
         r = table_to_json(services, w, "services");
         if (r >= 0)
                 r = table_to_json(slices, w, "slices");

@@ -26,10 +26,11 @@ static const Verb verbs[] = {
           N_("List services, endpoints or slices"),
           N_("Lists the objects of one kind; services unless told otherwise."),
           verb_list },
-        { "show", "SERVICE", VERB_GROUP_SEE, 1, 1, OPTIONS_TABLE,
+        { "show", "SERVICE|SLICE", VERB_GROUP_SEE, 1, 1, OPTIONS_TABLE,
           N_("Show all there is to know of a service"),
           N_("Shows the subsets of a service with the weight, share and state of each endpoint, "
-             "its routes, and why requests were refused or failed."),
+             "its routes, why requests were refused or failed, and why they did not take the fast "
+             "path. Of a slice, shows its connections and the latter."),
           verb_show },
         { "monitor", "", VERB_GROUP_SEE, 0, 0, OPTION_BIT(OPTION_JSON),
           N_("Follow changes until interrupted"),
@@ -37,9 +38,10 @@ static const Verb verbs[] = {
              "itself, and for every reload, until interrupted. With --json each line is an object."),
           verb_monitor },
         { "reasons", "", VERB_GROUP_SEE, 0, 0, OPTIONS_TABLE,
-          N_("Explain all reasons of failed requests"),
+          N_("Explain all reasons that are counted"),
           N_("Lists what the field X-Slicemesh of a response, the counters and the journal call "
-             "the reasons why requests are refused or fail, with the status of the response."),
+             "the reasons why requests are refused or fail, with the status of the response; and "
+             "the reasons why requests do not take the fast path."),
           verb_reasons },
         { "set-weight", "SERVICE ENDPOINT WEIGHT", VERB_GROUP_STEER, 3, 3, OPTIONS_CHANGE,
           N_("Change the weight of an endpoint"),
@@ -60,6 +62,12 @@ static const Verb verbs[] = {
           N_("Changes how the endpoints of a subset take turns: round-robin, random, "
              "least-request or consistent-hash. The subset may be left out if there is only one."),
           verb_set_balance },
+        { "fast-path", "on|off", VERB_GROUP_STEER, 1, 1, OPTION_BIT(OPTION_NO_ASK_PASSWORD),
+          N_("Switch the fast path on or off"),
+          N_("Lets the kernel serve the requests that it can, or leaves all of them to the relay, from the "
+             "next request on, also on connections that are open. It holds until mesh.yaml says something "
+             "else, or the next reboot."),
+          verb_fast_path },
         { "check", "[DIR]", VERB_GROUP_POLICY, 0, 1, OPTIONS_TABLE | OPTION_BIT(OPTION_ROOT),
           N_("Check the policy files"),
           N_("Reads the policy files, or those in a directory that is laid out like /etc/slicemesh, and "

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The verbs that talk to slicemeshd."""
 import json
+import re
 import select
 
 import pytest
@@ -14,7 +15,8 @@ def test_no_bus(ctl):
 
 @pytest.mark.parametrize('arguments', [
     ['status'], ['list'], ['show', 'shop'], ['reload'], ['monitor'], ['drain', 'shop', '10.1.0.11'],
-    ['set-weight', 'shop', '10.1.0.11', '1'], ['set-balance', 'shop', 'random'], ['explain', 'shop']])
+    ['set-weight', 'shop', '10.1.0.11', '1'], ['set-balance', 'shop', 'random'], ['explain', 'shop'],
+    ['show', 'shop.slice'], ['fast-path', 'on']])
 def test_not_running(empty, arguments):
     result = empty.run(*arguments)
     assert (result.returncode, result.stdout) == (3, '')
@@ -25,7 +27,8 @@ def test_status(mesh):
     text = mesh.output('status', COLUMNS='80')
     assert max(map(len, text.splitlines())) <= 80
     for part in ('slicemesh 0.1: degraded', 'revision 12, 2 errors', 'running, process 812, 34 connections',
-                 '1 of 2 attached', 'The policy has errors:',
+                 '1 of 2 attached', 'The policy has errors:', 'Fast path:  degraded\n',
+                 '89.9% of 123k requests, 12.3k of them answered by the relay\n', 'Linux 6.1 lacks a hook',
                  '/etc/slicemesh/services/cart.yaml:3:9: balance: expected one of',
                  '/etc/slicemesh/services/cart.yaml: the file is larger than 1 MiB.', 'The slice is not'):
         assert part in text
@@ -42,14 +45,21 @@ def test_status_json(mesh):
     assert status['services'][2]['responses-5xx'] == 280
     assert [(s['endpoints-up'], s['endpoints']) for s in status['services']] == [(3, 3), (1, 2), (1, 3)]
     assert status['reasons'] == {'retried': 300, 'connect-failed': 12}
+    assert status['fast-path']['state'] == 'degraded'
+    assert status['fast-path']['features'] == ['requests', 'replies']
+    assert status['fast-path']['problem'].startswith('Servers are not reached')
+    assert (status['paths']['fast'], status['paths']['remote']) == (98500, 12300)
+    assert status['paths']['slow'] == {'blocking': 8000, 'split': 4500, 'from-the-future': 3}
+    assert [(s['fast'], s['remote'], s['slow']) for s in status['services']][2] == (98500, 12300, 12500)
 
 
 def test_list(mesh):
     lines = mesh.output('list').splitlines()
     assert lines[0].split() == ['SERVICE', 'PROTOCOL', 'ADDRESS', 'STATE', 'UP', 'CONNECTIONS',
-                                'REQUESTS', '5XX']
-    assert lines[3].split()[:8] == ['shop', 'http', '127.71.0.10:80', 'active', '1/3', '1.23k',
-                                    '123k', '280']
+                                'REQUESTS', '5XX', 'FAST']
+    assert lines[3].split() == ['shop', 'http', '127.71.0.10:80', 'active', '1/3', '1.23k', '123k', '280',
+                                '89.9%']
+    assert lines[1].split()[-1] == '-', 'no request, no share'
     lines = mesh.output('list', 'endpoints', '--no-legend').splitlines()
     assert [line.split()[:3] for line in lines[-3:]] == [
         ['shop', 'canary', '10.1.0.11:9090'], ['shop', 'stable', '10.1.0.11:8080'],
@@ -57,6 +67,7 @@ def test_list(mesh):
     slices = json.loads(mesh.output('--json', 'list', 'slices'))
     assert [(s['slice'], s['attached'], s['captured']) for s in slices] == [('batch.slice', False, 0),
                                                                             ('shop.slice', True, 1233)]
+    assert [(s['fast'], s['remote'], s['slow']) for s in slices] == [(0, 0, 0), (9, 1, 6)]
     result = mesh.run('list', 'things')
     assert (result.returncode, result.stdout) == (2, '')
 
@@ -77,12 +88,29 @@ def test_show(mesh):
     for part in ('shop: http at 127.71.0.10:80', 'shop.slice, batch.slice', 'Subset stable, round-robin',
                  'Subset canary, least-request', '2xx 123k, 4xx 20, 5xx 280\n',
                  'stable 90%, canary 10%', 'path below /v2',
-                 'No endpoint that was tried accepted a connection.', 'from-the-future'):
+                 'No endpoint that was tried accepted a connection.', 'from-the-future',
+                 'Fast path:  89.9% of 123k requests, 12.3k of them', '  blocking         Callers whose'):
         assert part in text
     rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.startswith('  10.')}
     assert rows['10.1.0.11:8080'] == ['3', '75%', 'up', '2', '92.0k', '0']
     assert rows['10.1.0.11:9090'] == ['1', '-', 'draining', '1', '300', '0']
+    reasons = re.search(r'^Not by the fast path\n(.*?)\n\n', text, re.M | re.S)[1]
+    assert re.findall(r'^ +([0-9.]+k?) +([a-z-]+) ', reasons, re.M) == [('8.00k', 'blocking'),
+                                                                       ('4.50k', 'split')]
     assert 'every managed slice' in mesh.output('show', 'cart')
+
+
+def test_show_slice(mesh):
+    text = mesh.output('show', 'shop.slice')
+    for part in ('shop.slice: attached\n', 'Connections:  1.50k', '62.5% of 16 requests, 1 of them',
+                 '6  not-in-step  An earlier request'):
+        assert part in text
+    assert 'The slice is not active.' in mesh.output('show', 'batch.slice')
+    found = json.loads(mesh.output('show', 'shop.slice', '--json'))
+    assert found['paths'] == {'fast': 9, 'remote': 1, 'slow': {'not-in-step': 6}}
+    assert (found['slice'], found['captured']) == ('shop.slice', 1233)
+    result = mesh.run('show', 'other.slice')
+    assert (result.returncode, result.stdout) == (1, '')
 
 
 def test_show_json(mesh):
@@ -91,6 +119,9 @@ def test_show_json(mesh):
     assert [e['weight'] for e in service['subsets'][0]['endpoints']] == [3, 1]
     assert service['routes'][0]['split'] == {'stable': 9, 'canary': 1}
     assert service['reasons']['retried'] == 300
+    assert service['paths'] == {'fast': 98500, 'remote': 12300, 'slow': {'split': 4500, 'blocking': 8000}}
+    assert [limit['limit'] for limit in service['fast-limits']] == ['blocking', 'from-the-future']
+    assert [e['local'] for e in service['subsets'][0]['endpoints']] == [True, False]
 
 
 def test_no_such_service(mesh):
@@ -109,6 +140,8 @@ def test_no_such_service(mesh):
     (['drain', 'cart', '2001:db8::1'], '/service/cart/endpoint/6 Drain 0'),
     (['set-balance', 'cart', 'least-request'], '/service/cart SetBalance default least-request 0'),
     (['set-balance', 'shop', 'canary', 'random', '--persist'], '/service/shop SetBalance canary random 1'),
+    (['fast-path', 'on'], ' SetFastPath 1'),
+    (['fast-path', 'off'], ' SetFastPath 0'),
 ])
 def test_change(mesh, arguments, call):
     assert mesh.output(*arguments) == ''
@@ -129,6 +162,7 @@ def test_change_several(mesh):
     (['set-weight', 'shop', '10.1.0.12', '-1'], 2, []),
     (['set-weight', 'shop', '10.1.0.12', '5x'], 2, ['from 0 to 1000']),
     (['set-balance', 'shop', 'random'], 2, ['  stable\n  canary\n']),
+    (['fast-path', 'maybe'], 2, ['neither on nor off']),
 ])
 def test_change_refused(mesh, arguments, status, parts):
     result = mesh.run(*arguments)
@@ -139,7 +173,8 @@ def test_change_refused(mesh, arguments, status, parts):
 
 def test_not_authorised(empty):
     empty.start_daemon('deny')
-    for arguments in (['drain', 'shop', '10.1.0.12'], ['reload'], ['set-balance', 'cart', 'random']):
+    for arguments in (['drain', 'shop', '10.1.0.12'], ['reload'], ['set-balance', 'cart', 'random'],
+                      ['fast-path', 'on']):
         result = empty.run(*arguments)
         assert (result.returncode, result.stderr) == (4, 'Not authorised: Permission denied by polkit\n')
 
@@ -161,7 +196,8 @@ def test_explain(mesh):
         'Explain headers=a: b host=other method=PUT service=shop slice=db.slice target=/v2?x']
     for part in ('PUT http://shop/v2?x\n', 'goes to the service shop', 'db.slice is not managed',
                  'v2     its condition holds', 'Subset stable, round-robin\n',
-                 'avoided: its last connections failed'):
+                 'avoided: its last connections failed', 'on this host',
+                 'cannot take the fast path: rewritten', 'remote  Responses of endpoints'):
         assert part in text
     assert 'batch.slice may call it' in mesh.output('explain', '127.71.0.10', '--from', 'batch.slice')
     assert mesh.calls()[1] == 'Explain headers= host=127.71.0.10 method=GET service=127.71.0.10 ' \

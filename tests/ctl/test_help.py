@@ -53,12 +53,14 @@ def test_usage(ctl, arguments, part):
 
 def test_reasons(ctl):
     text = ctl.output('reasons')
-    assert re.search(r'^no-route +404  No route of the service matches the request\.$', text, re.M)
+    assert re.search(r'^no-route +failure +404  No route of the service matches the request\.$', text, re.M)
+    assert re.search(r'^off +slow +-  The fast path is switched off\.$', text, re.M)
 
 
 def test_translated(ctl):
     assert 'Optionen:' in ctl.output('--help', LANGUAGE='de')
-    assert 'Keine Route des Dienstes passt' in ctl.output('reasons', LANGUAGE='de')
+    text = ctl.output('reasons', LANGUAGE='de')
+    assert 'Keine Route des Dienstes passt' in text and 'Der schnelle Weg ist abgeschaltet.' in text
     assert 'reasons' in ctl.output('--help', LANGUAGE='de'), 'verbs stay what they are'
 
 
@@ -68,7 +70,8 @@ def test_sources_of_messages():
     found = [str(f.relative_to(TOP)) for f in (TOP / 'src/ctl').glob('*.c')
              if re.search(r'\b(_|N_|ngettext)\("', f.read_text())]
     assert sorted(listed) == listed
-    assert set(found) | {'src/abi/abi-reason.h'} == set(listed)
+    lists = {'src/abi/abi-reason.h', 'src/abi/abi-slow.h', 'src/policy/policy-fast.h'}
+    assert set(found) | lists == set(listed)
 
 
 @pytest.mark.parametrize('language', TRANSLATIONS)
@@ -117,7 +120,8 @@ def test_bash_completion(mesh):
     assert complete(mesh, 'slicemeshctl sh') == ['show']
     assert complete(mesh, "slicemeshctl --json ''")[:2] == ['status', 'list']
     assert complete(mesh, 'slicemeshctl --pers') == ['--persist']
-    assert complete(mesh, "slicemeshctl show ''") == ['cart', 'db', 'shop']
+    assert complete(mesh, "slicemeshctl show ''") == ['cart', 'db', 'shop', 'batch.slice', 'shop.slice']
+    assert complete(mesh, "slicemeshctl fast-path o") == ['on', 'off']
     assert complete(mesh, 'slicemeshctl drain --persist shop can') == ['canary/10.1.0.11:9090']
     assert complete(mesh, "slicemeshctl set-balance shop canary l") == ['least-request']
     assert complete(mesh, "slicemeshctl check ''") == ['FILES']

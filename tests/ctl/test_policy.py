@@ -98,3 +98,16 @@ def test_explain_refused(ctl):
     result = ctl.run('explain', '--offline', BAD, 'http://cart/')
     assert result.returncode == 1
     assert result.stderr == 'There is no service "cart" without errors; try "check".\n'
+
+
+def test_explain_fast_path(ctl):
+    def fast_path(*arguments):
+        answer = explain(ctl, *arguments)['fast-path']
+        return answer['slow'], [limit['limit'] for limit in answer['limits']]
+
+    assert fast_path('http://shop/v2') == ('none', ['blocking', 'remote'])
+    assert fast_path('http://shop/v2', '-H', 'Connection: close')[0] == 'rewritten'
+    assert fast_path('http://shop/nowhere')[0] == 'refused'
+    assert fast_path('db') == (None, ['tcp'])
+    text = ctl.output('explain', '--offline', GOOD, 'http://shop/v2')
+    assert 'may take the fast path\n' in text and 'Never by the fast path\n' in text

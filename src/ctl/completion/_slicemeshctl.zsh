@@ -14,6 +14,11 @@
         _describe -t slices slice names
 }
 
+(( $+functions[_slicemeshctl_services_and_slices] )) || _slicemeshctl_services_and_slices() {
+        _slicemeshctl_services
+        _slicemeshctl_slices
+}
+
 # [SUBSET/]ENDPOINT of the service that was named before.
 (( $+functions[_slicemeshctl_endpoints] )) || _slicemeshctl_endpoints() {
         local -a names
@@ -28,11 +33,12 @@ verbs=(
         'list:List services, endpoints or slices'
         'show:Show all there is to know of a service'
         'monitor:Follow changes until interrupted'
-        'reasons:Explain all reasons of failed requests'
+        'reasons:Explain all reasons that are counted'
         'set-weight:Change the weight of an endpoint'
         'drain:Send endpoints no new requests'
         'enable:Send endpoints requests again'
         'set-balance:Change how a subset is balanced'
+        'fast-path:Switch the fast path on or off'
         'check:Check the policy files'
         'explain:Tell where a request would go, and why'
         'reload:Put the policy files in force'
@@ -54,7 +60,7 @@ argument)
         case ${words[1]} in
         status|reasons) _arguments $table ;;
         list) _arguments $table '1:kind:(services endpoints slices)' ;;
-        show) _arguments $table '1:service:_slicemeshctl_services' ;;
+        show) _arguments $table '1:service or slice:_slicemeshctl_services_and_slices' ;;
         monitor) _arguments $options '--json[Print JSON, for programs]' ;;
         set-weight)
                 _arguments $change '1:service:_slicemeshctl_services' '2:endpoint:_slicemeshctl_endpoints' \
@@ -67,6 +73,7 @@ argument)
                 _arguments $change '1:service:_slicemeshctl_services' \
                         '*:balance:(round-robin random least-request consistent-hash)'
                 ;;
+        fast-path) _arguments $options '--no-ask-password[Do not ask for authentication]' '1:state:(on off)' ;;
         check) _arguments $table '--root=[Look for the policy below this directory]:directory:_files -/' \
                 '1:directory:_files -/' ;;
         explain)

@@ -14,7 +14,8 @@ __slicemeshctl_endpoints() {
 }
 
 _slicemeshctl() {
-        local verbs='status list show monitor reasons set-weight drain enable set-balance check explain reload'
+        local verbs='status list show monitor reasons set-weight drain enable set-balance fast-path check explain
+                     reload'
         local options='--help --version --json --no-pager --no-legend --persist --no-ask-password --root
                        --offline --from --header'
         local balances='round-robin random least-request consistent-hash'
@@ -54,7 +55,11 @@ _slicemeshctl() {
         case $verb:$words_seen in
         :*) COMPREPLY=($(compgen -W "$verbs" -- "$cur")) ;;
         list:1) COMPREPLY=($(compgen -W 'services endpoints slices' -- "$cur")) ;;
-        show:1 | set-weight:1 | drain:1 | enable:1 | set-balance:1)
+        show:1)
+                COMPREPLY=($(compgen -W "$(__slicemeshctl_names services '$1')
+                                         $(__slicemeshctl_names slices '$1')" -- "$cur"))
+                ;;
+        set-weight:1 | drain:1 | enable:1 | set-balance:1)
                 COMPREPLY=($(compgen -W "$(__slicemeshctl_names services '$1')" -- "$cur"))
                 ;;
         set-weight:2 | drain:* | enable:*)
@@ -62,6 +67,7 @@ _slicemeshctl() {
                 __ltrimcolon_completions "$cur"
                 ;;
         set-balance:[23]) COMPREPLY=($(compgen -W "$balances" -- "$cur")) ;;
+        fast-path:1) COMPREPLY=($(compgen -W 'on off' -- "$cur")) ;;
         check:1) _filedir -d ;;
         explain:*) COMPREPLY=($(compgen -W 'GET HEAD POST PUT DELETE PATCH' -- "$cur")) ;;
         esac
