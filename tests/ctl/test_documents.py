@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The manuals know all that there is."""
+import json
 import pathlib
 import re
 import subprocess
@@ -76,3 +77,12 @@ def test_bus_errors():
     rows = [line.split('|')[1] for line in section.splitlines() if line.startswith('| `')]
     assert re.findall(r'BUS_ERROR\("(\w+)"\)', header)
     assert set(re.findall(r'BUS_ERROR\("(\w+)"\)', header)) == set(re.findall(r'`(\w+)`', ' '.join(rows)))
+
+
+def test_slow_reasons(ctl):
+    """Each has its advice, and there are no others."""
+    reasons = json.loads(ctl.output('reasons', '--json'))
+    section = re.search(r'^# For administrators\n(.*?)(?=^# )', manual('fast-path.md'), re.M | re.S)[1]
+    rows = re.findall(r'^\| `([a-z-]+)` \| .+ \|$', section, re.M)
+    assert len(rows) > 10
+    assert rows == [r['reason'] for r in reasons if r['kind'] == 'slow']
