@@ -13,7 +13,8 @@ typedef struct Upstream Upstream;
 #define POOL_MAX 1024 /* idle upstream connections of one worker; the longest idle is closed for a new one */
 
 /* A worker's idle upstream connections: those of an endpoint are used last in, first out, so that those
- * which are not needed grow old and close. */
+ * which are not needed grow old and close. What is in the struct are those that have no slot: the kernel
+ * may not use them (relay-slot.h). */
 typedef struct Pool {
         List buckets[POOL_BUCKETS]; /* by endpoint */
         List by_age;                /* the longest idle first */
@@ -31,5 +32,6 @@ void pool_put(Pool *p, Upstream *u, nsec_t deadline);
 /* Forgets a connection that is about to be freed; does nothing if it is not in the pool. */
 void pool_remove(Pool *p, Upstream *u);
 
-/* Closes the `n` that are idle the longest. */
+/* Closes up to `n` that are idle the longest; or all. */
 void pool_shrink(Pool *p, size_t n);
+void pool_clear(Pool *p);

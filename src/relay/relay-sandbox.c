@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -14,8 +15,10 @@
 
 #include <linux/bpf.h>
 #include <linux/capability.h>
+#include <linux/membarrier.h>
 #include <linux/seccomp.h>
 #include <linux/securebits.h>
+#include <linux/sockios.h>
 #include <seccomp.h>
 
 #include "../basic/cleanup.h"
@@ -55,7 +58,11 @@ static const struct {
         { SCMP_SYS(socket), { 0, SCMP_CMP_EQ, AF_INET6, 0 } },
         { SCMP_SYS(socket), { 0, SCMP_CMP_EQ, AF_UNIX, 0 } }, /* sd_notify(3) */
         { SCMP_SYS(bpf), { 0, SCMP_CMP_EQ, BPF_MAP_LOOKUP_AND_DELETE_ELEM, 0 } },
+        { SCMP_SYS(bpf), { 0, SCMP_CMP_EQ, BPF_MAP_UPDATE_ELEM, 0 } },
+        { SCMP_SYS(bpf), { 0, SCMP_CMP_EQ, BPF_PROG_TEST_RUN, 0 } },
         { SCMP_SYS(clone), { 0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD } }, /* no processes */
+        { SCMP_SYS(ioctl), { 1, SCMP_CMP_EQ, SIOCOUTQ, 0 } },
+        { SCMP_SYS(membarrier), { 0, SCMP_CMP_EQ, MEMBARRIER_CMD_GLOBAL, 0 } },
         { SCMP_SYS(mmap), { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } },
         { SCMP_SYS(mprotect), { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } },
         { SCMP_SYS(prlimit64), { 2, SCMP_CMP_EQ, 0, 0 } }, /* to ask, not to set */

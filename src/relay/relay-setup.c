@@ -6,6 +6,7 @@
 #include "../basic/log.h"
 #include "relay-listener.h"
 #include "relay-manager.h"
+#include "relay-slot.h"
 
 /*
  * From HELLO to START. Nothing takes effect before START: if slicemeshd goes away in between, all stays as
@@ -119,8 +120,10 @@ static bool is_kernels(const SharedTables *t, uint32_t service) {
         return policy && policy->protocol == SM_PROTOCOL_TCP;
 }
 
-/* A relay that was killed could not count down what it had under way. Connections of tcp services go on. */
-static void forget_predecessor(const SharedTables *t) {
+/* A relay that was killed could not end, nor count down, what it had under way. Connections of tcp services
+ * go on. */
+static void forget_predecessor(SharedTables *t) {
+        slots_reset(t);
         for (uint32_t i = 1; i < t->tables.n_services; i++)
                 if (!is_kernels(t, i))
                         __atomic_store_n(&t->tables.service_counters[i].active, 0, __ATOMIC_RELAXED);
@@ -137,7 +140,7 @@ static void forget_predecessor(const SharedTables *t) {
 static int replace_tables(Manager *m) {
         int r;
 
-        if (!m->tables)
+        if (!shared_tables_continue(m->next_tables, m->tables))
                 forget_predecessor(m->next_tables);
         shared_tables_unref(m->tables);
         m->tables = TAKE_PTR(m->next_tables);

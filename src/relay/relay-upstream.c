@@ -2,13 +2,16 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <linux/sockios.h>
 #include <linux/tcp.h>
 
 #include "../basic/cleanup.h"
 #include "relay-caller.h"
 #include "relay-exchange.h"
+#include "relay-slot.h"
 #include "relay-upstream.h"
 #include "relay-worker.h"
 
@@ -24,6 +27,8 @@ static void on_upstream(Socket *s) {
 
         if (u->exchange)
                 exchange_upstream_ready(u->exchange);
+        else if (u->slot > 0)
+                slot_ready(u);
         else if (s->readable || s->error < 0)
                 upstream_free(u); /* whatever an idle one has to say, it cannot be used for more */
 }
@@ -31,7 +36,9 @@ static void on_upstream(Socket *s) {
 static void on_upstream_timer(Timer *t, nsec_t now) {
         Upstream *u = CONTAINER_OF(t, Upstream, timer);
 
-        if (!u->exchange)
+        if (!u->exchange && u->slot > 0)
+                slot_expired(u, now);
+        else if (!u->exchange)
                 upstream_free(u);
         else if (!u->connected) {
                 u->socket.error = -ETIMEDOUT;
@@ -62,6 +69,7 @@ static Upstream *upstream_new(Exchange *x, uint32_t endpoint, uint32_t generatio
         timer_init(&u->timer, on_upstream_timer);
         list_init(&u->pool_link);
         list_init(&u->age_link);
+        list_init(&u->slot_link);
         u->tables = shared_tables_ref(x->tables);
         count_connection(u, 1);
         return u;
@@ -101,46 +109,36 @@ int upstream_connect(Exchange *x, uint32_t endpoint, nsec_t deadline, Upstream *
         return 0;
 }
 
-static int tcp_info(const Upstream *u, struct tcp_info *ret) {
-        socklen_t size = sizeof(*ret);
-
-        *ret = (struct tcp_info){};
-        return getsockopt(u->socket.fd, IPPROTO_TCP, TCP_INFO, ret, &size) < 0 ? -errno : 0;
-}
-
-/* One call answers both whether it is connected, which over loopback it is already when connect(2)
- * returns, and what `bytes_acked` starts from. */
+/* Over loopback it is connected already when connect(2) returns. */
 int upstream_finish_connect(Upstream *u) {
-        struct tcp_info info;
+        struct tcp_info info = {};
         int r;
 
         if (u->socket.error < 0)
                 return u->socket.error;
-        r = tcp_info(u, &info);
-        if (r < 0)
-                return r;
+        if (getsockopt(u->socket.fd, IPPROTO_TCP, TCP_INFO, &info, &(socklen_t){ sizeof(info) }) < 0)
+                return -errno;
         if (info.tcpi_state == STATE_SYN_SENT || info.tcpi_state == STATE_SYN_RECV)
                 return 0;
         if (info.tcpi_state == STATE_CLOSE) {
                 r = socket_error(&u->socket);
                 return r < 0 ? r : -ECONNRESET;
         }
-        u->acked_before = info.tcpi_bytes_acked;
         u->connected = u->socket.writable = true;
         return 1;
 }
 
 /*
  * The peer acknowledges a byte when its kernel has it, and the FIN that it sends acknowledges all that came
- * before. So after an orderly close, an acknowledgment that still stands where it stood proves that the
- * application can not have seen the request. After an RST it proves nothing: the acknowledgment may have
- * been under way.
+ * before. So after an orderly close, bytes that still wait to be acknowledged, as many as the request has,
+ * prove that the application can not have seen it. After an RST they prove nothing: the acknowledgment may
+ * have been under way. And of what did not go by TCP, TCP knows nothing.
  */
 bool upstream_received_nothing(const Upstream *u) {
-        struct tcp_info info;
+        int waiting;
 
-        return tcp_info(u, &info) >= 0 && info.tcpi_bytes_acked >= u->acked_before &&
-                info.tcpi_bytes_acked - u->acked_before <= u->written_before;
+        return !u->bypassed && ioctl(u->socket.fd, SIOCOUTQ, &waiting) >= 0 &&
+                (uint64_t) waiting >= u->written - u->written_before;
 }
 
 Upstream *upstream_free(Upstream *u) {
@@ -152,6 +150,7 @@ Upstream *upstream_free(Upstream *u) {
         pool_remove(&w->pool, u);
         timer_clear(&u->timer);
         socket_close(&u->socket);
+        slot_release(u);
         buffer_release(&w->buffers, u->in);
         count_connection(u, -1);
         shared_tables_unref(u->tables);

@@ -24,7 +24,14 @@ typedef struct Upstream {
         Buffer *in;
         uint64_t written;     /* bytes in all */
         uint64_t written_before; /* of them before the current exchange */
-        uint64_t acked_before;   /* tcpi_bytes_acked before the first byte: Linux counts the SYN */
+
+        /* relay-slot.h */
+        uint32_t slot;        /* 0: none */
+        uint8_t n_enrolments; /* that may be tried again */
+        bool slotless;        /* cannot have one */
+        bool bypassed;        /* the kernel put the current request into the server's ingress */
+        List slot_link;
+        nsec_t idle_since, idle_time; /* as far as the relay has used it */
 } Upstream;
 
 /* Begins to connect for an exchange; `timer` runs out with it. Errors of connect(2) as they are; what is

@@ -11,6 +11,7 @@
 #include "relay-exchange.h"
 #include "relay-head-write.h"
 #include "relay-listener.h"
+#include "relay-slot.h"
 #include "relay-upstream.h"
 #include "relay-worker.h"
 
@@ -20,8 +21,12 @@
 
 static void set_tables(Worker *w, SharedTables *t) {
         const struct sm_link_tables *s = &t->settings;
+        int r;
 
-        pool_shrink(&w->pool, w->pool.n); /* ids may mean other endpoints now */
+        r = slots_use(w, t);
+        if (r < 0 && r != -EOPNOTSUPP)
+                log_warning_errno(r, "Worker %u goes without the kernel's fast path: %m.", w->index);
+        pool_clear(&w->pool); /* ids may mean other endpoints now */
         shared_tables_unref(w->tables);
         w->tables = t;
         buffer_pool_resize(&w->buffers, MAX(s->buffer_bytes, s->head_bytes + HEAD_GROWTH_MAX));
@@ -54,7 +59,7 @@ static void add_listener(Worker *w, int fd) {
 static void stop(Worker *w, nsec_t deadline) {
         w->stop_deadline = deadline;
         remove_listeners(w);
-        pool_shrink(&w->pool, w->pool.n);
+        pool_clear(&w->pool);
         for (List *l = w->downstreams.next, *next; l != &w->downstreams; l = next) {
                 next = l->next;
                 downstream_stop(CONTAINER_OF(l, Downstream, link));
@@ -65,6 +70,8 @@ static void stop(Worker *w, nsec_t deadline) {
 static void answer_ping(Worker *w, const Mail *ping) {
         Mail pong = { .type = MAIL_PONG, .worker = w->index, .sequence = ping->sequence };
 
+        if (w->epoch != ping->epoch)
+                slots_renew(w); /* before slicemeshd learns that the epoch has passed */
         w->epoch = ping->epoch;
         pong.epoch = w->epoch;
         if (!list_is_empty(&w->readers))
@@ -109,19 +116,33 @@ static void on_mail(Socket *s) {
         CONTAINER_OF(s, Worker, mail)->has_mail = true;
 }
 
+/* Objects that are not in use: one of each kind may stay. */
+static bool has_spare(const Worker *w) {
+        return w->buffers.n_free > 0 || w->downstream_slab.n_free > 1 || w->upstream_slab.n_free > 1 ||
+                w->exchange_slab.n_free > 1;
+}
+
 static void on_housekeeping(Timer *t, nsec_t now) {
         Worker *w = CONTAINER_OF(t, Worker, housekeeping);
-        nsec_t next = now + HOUSEKEEPING_INTERVAL;
 
         buffer_pool_trim(&w->buffers);
         slab_trim(&w->downstream_slab, w->downstream_slab.n_free / 2);
         slab_trim(&w->upstream_slab, w->upstream_slab.n_free / 2);
         slab_trim(&w->exchange_slab, w->exchange_slab.n_free / 2);
-
+        slots_look_over(w);
+        slots_recover(w);
         if (w->stop_deadline > 0 && now >= w->stop_deadline)
                 while (!list_is_empty(&w->downstreams))
                         downstream_abort(LIST_FIRST(&w->downstreams, Downstream, link));
-        else if (w->stop_deadline > 0)
+}
+
+/* While all requests are the kernel's, there is nothing to keep house for, and the worker sleeps. */
+static void plan_housekeeping(Worker *w) {
+        nsec_t next = w->now + HOUSEKEEPING_INTERVAL;
+
+        if (w->housekeeping.deadline > 0 || (w->stop_deadline == 0 && !has_spare(w)))
+                return;
+        if (w->stop_deadline > w->now)
                 next = MIN(next, w->stop_deadline);
         timer_set(&w->timers, &w->housekeeping, next);
 }
@@ -164,7 +185,16 @@ static void run_once(Worker *w) {
         slab_settle(&w->downstream_slab);
         slab_settle(&w->upstream_slab);
         slab_settle(&w->exchange_slab);
+        plan_housekeeping(w);
         atomic_store_explicit(&w->memory, buffer_pool_bytes(&w->buffers), memory_order_relaxed);
+}
+
+/* With no downstream left, nothing is under way; and who still has a slot in his hands finds out that it is
+ * not there any more. */
+static void close_upstreams(Worker *w) {
+        pool_clear(&w->pool);
+        while (!list_is_empty(&w->slots.bound))
+                slot_abandon(LIST_FIRST(&w->slots.bound, Upstream, slot_link));
 }
 
 static void *worker_thread(void *userdata) {
@@ -173,7 +203,7 @@ static void *worker_thread(void *userdata) {
 
         while (w->stop_deadline == 0 || !list_is_empty(&w->downstreams))
                 run_once(w);
-        pool_shrink(&w->pool, w->pool.n);
+        close_upstreams(w);
         while (mailbox_put(&w->shared->inbox, &stopped) < 0)
                 usleep(1000); /* the main thread is behind with reading */
         return NULL;
@@ -191,6 +221,7 @@ static Worker *worker_free(Worker *w) {
         remove_listeners(w);
         mailbox_done(&w->inbox);
         closep(&w->epoll);
+        slots_done(&w->slots);
         shared_tables_unref(w->tables);
         buffer_pool_done(&w->buffers);
         slab_done(&w->downstream_slab);
@@ -207,6 +238,7 @@ static void worker_init(Worker *w, unsigned index, WorkerShared *shared) {
         list_init(&w->downstreams);
         list_init(&w->ready);
         pool_init(&w->pool);
+        slots_init(&w->slots);
         timer_wheel_init(&w->timers, w->now);
         timer_init(&w->housekeeping, on_housekeeping);
         buffer_pool_init(&w->buffers, BUFFER_CAPACITY_INITIAL);
@@ -227,7 +259,6 @@ static int worker_start(Worker *w) {
         r = socket_register(&w->mail, w->epoll);
         if (r < 0)
                 return r;
-        timer_set(&w->timers, &w->housekeeping, w->now + HOUSEKEEPING_INTERVAL);
         return -pthread_create(&w->thread, NULL, worker_thread, w);
 }
 

@@ -9,6 +9,7 @@
 #include "relay-mailbox.h"
 #include "relay-pool.h"
 #include "relay-slab.h"
+#include "relay-slot.h"
 #include "relay-socket.h"
 #include "relay-timer.h"
 
@@ -47,6 +48,7 @@ typedef struct Worker {
         List downstreams;
         List ready; /* downstreams to go on with although no event is due */
         Pool pool;
+        Slots slots;
 
         TimerWheel timers;
         Timer housekeeping;
