@@ -47,7 +47,8 @@ const SchemaKey schema_keys[] = {
           .max = 65535, .standard = "1024",
           .doc = "Connections of callers at once, 14 KiB each; the relay serves what is more." },
         { PLACE_FAST_PATH, TYPE_UNSIGNED, "upstreams", IN(PolicyMesh, fast_upstreams), .min = 1, .max = 65535,
-          .standard = "1024", .doc = "Pooled connections to endpoints that it may use at once, 10 KiB each." },
+          .standard = "1024",
+          .doc = "Pooled connections to endpoints that it may use at once, 10 KiB each." },
 
         { PLACE_CAPS, TYPE_UNSIGNED, "services", IN(PolicyMesh, max_services), .min = 1, .max = 100000,
           .standard = "512", .doc = "Services." },

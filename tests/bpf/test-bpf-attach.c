@@ -76,7 +76,7 @@ static int setup(void **state) {
         f->settings = (BpfSettings) {
                 .pin_path = f->pins, .relay_port = RELAY_PORT, .max_services = 15, .max_endpoints = 15,
                 .max_subsets = 15, .max_routes = 15, .max_cells = 255, .max_connections = 1024,
-                .fast_connections = 31, .fast_upstreams = 15, .workers = 2, .fast = true,
+                .fast_connections = 31, .fast_upstreams = 15, .workers = 2,
         };
         load(f);
         assert_false(bpf_programs_taken_over(f->bpf));

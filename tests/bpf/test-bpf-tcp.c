@@ -79,7 +79,7 @@ static int setup(void **state) {
         const BpfSettings settings = {
                 .pin_path = f->pins, .relay_port = 1, .max_services = 15, .max_endpoints = 15,
                 .max_subsets = 15, .max_routes = 15, .max_cells = 255, .max_connections = 1024,
-                .fast_connections = 31, .fast_upstreams = 15, .workers = 2, .fast = true,
+                .fast_connections = 31, .fast_upstreams = 15, .workers = 2,
         };
         BpfVip vip = { .key.port = htons(VIP_PORT), .value.protocol = SM_PROTOCOL_TCP };
         uint32_t entries[_SM_TABLE_MAX];
