@@ -74,21 +74,25 @@ static void apply(Manager *m) {
 }
 
 void fast_set_enabled(Manager *m, bool enabled) {
-        if (!m->fast || fast_is_enabled(m) == enabled)
+        if (!m->fast)
                 return;
+        if (fast_is_enabled(m) != enabled)
+                log_notice("The fast path is switched %s.", enabled ? "on" : "off");
         m->fast->control->disabled = !enabled;
         apply(m);
-        log_notice("The fast path is switched %s.", enabled ? "on" : "off");
 }
 
 /* What mesh.yaml says counts when it changes, at the first start above all. */
 void fast_configure(Manager *m) {
         uint32_t policy = m->mesh->fast ? POLICY_ENABLED : POLICY_DISABLED;
+        bool enabled = fast_is_enabled(m);
 
-        if (!m->fast || m->fast->control->policy == policy)
+        if (!m->fast)
                 return;
+        if (m->fast->control->policy != policy)
+                enabled = m->mesh->fast;
         m->fast->control->policy = policy;
-        fast_set_enabled(m, m->mesh->fast);
+        fast_set_enabled(m, enabled);
 }
 
 void fast_relay_came(Manager *m, const char *cgroup) {

@@ -11,7 +11,8 @@
  * every request, by the same rules.
  */
 
-/* Loads nothing, attaches what bpf_programs_new() has loaded. Never fails for what this kernel lacks. */
+/* Attaches what bpf_programs_new() has loaded; fast_configure() then sets it going. Never fails for what
+ * this kernel lacks. */
 int fast_new(Manager *m, FastPath **ret);
 FastPath *fast_free(FastPath *f);
 

@@ -86,7 +86,8 @@ static int setup(void **state) {
         f->settings = (BpfSettings) {
                 .pin_path = f->pins, .relay_port = 15001, .max_services = 5, .max_endpoints = ENDPOINTS,
                 .max_subsets = 5, .max_routes = 5, .max_cells = 255, .max_connections = 1024,
-                .fast_connections = CONNECTIONS, .fast_upstreams = UPSTREAMS, .workers = WORKERS, .fast = true,
+                .fast_connections = CONNECTIONS, .fast_upstreams = UPSTREAMS, .workers = WORKERS,
+                .fast = true,
         };
         *state = f;
         return 0;
@@ -177,7 +178,8 @@ static void attach(Fixture *f) {
 }
 
 static void *map_table(const Fixture *f, enum sm_table table, size_t size) {
-        void *p = mmap(NULL, f->entries[table] * size, PROT_READ | PROT_WRITE, MAP_SHARED, f->tables[table], 0);
+        void *p = mmap(NULL, f->entries[table] * size, PROT_READ | PROT_WRITE, MAP_SHARED,
+                       f->tables[table], 0);
 
         assert_true(p != MAP_FAILED);
         return p;
@@ -278,7 +280,8 @@ static void test_attached(void **state) {
                          attached_to_map(f, "server_sockets", BPF_SK_SKB_STREAM_VERDICT));
         assert_int_equal(attached_to_map(f, "accepted_sockets", BPF_SK_SKB_STREAM_VERDICT), 0);
         assert_int_not_equal(end_link(f), 0);
-        assert_int_equal(bpf_obj_get_info_by_fd(f->tables[SM_TABLE_ENROL], &info, &(__u32) { sizeof(info) }), 0);
+        assert_int_equal(bpf_obj_get_info_by_fd(f->tables[SM_TABLE_ENROL], &info,
+                                                &(__u32) { sizeof(info) }), 0);
         assert_string_equal(info.name, "sm_enrol");
 }
 
