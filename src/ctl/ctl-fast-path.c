@@ -19,8 +19,8 @@ ExitStatus verb_fast_path(const Options *o, int n, char **arguments) {
         if (status != STATUS_OK)
                 return status;
         agent_open(o);
-        status = bus_method(bus, SM_BUS_PATH, MESH_INTERFACE("Manager"), "SetFastPath", &reply, "b",
-                            (int) on);
+        status = bus_method(bus, SM_BUS_PATH, "org.freedesktop.DBus.Properties", "Set", &reply, "ssv",
+                            MESH_INTERFACE("Manager"), "FastPath", "b", (int) on);
         agent_close();
         return status;
 }

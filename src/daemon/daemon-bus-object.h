@@ -11,6 +11,7 @@ typedef struct BusObject {
         const sd_bus_vtable *vtable;
         sd_bus_object_find_t find;           /* of the Manager, to the object */
         sd_bus_node_enumerator_t enumerate;  /* of the Manager, to the paths of all */
+        sd_bus_message_handler_t guard; /* sees every call before the vtable does; of what is at `pattern` */
 } BusObject;
 
 extern const BusObject manager_bus_object;
@@ -37,6 +38,10 @@ void bus_object_removed(Manager *m, const char *path);
 
 /* As polkit_authorize(), for what manages the mesh. */
 int bus_authorize(Manager *m, sd_bus_message *call, sd_bus_error *error);
+
+/* A guard for objects with properties that can be written: as bus_authorize(), which a property's setter cannot
+ * do, for it has to answer at once. */
+int bus_guard_writes(sd_bus_message *call, void *userdata, sd_bus_error *error);
 
 /* Why a change that was asked for did not come about, as an error for the caller: `r` is what
  * manager_refresh_service() or an override_set_*() of `service` returned. */

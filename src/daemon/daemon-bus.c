@@ -23,6 +23,11 @@ static const BusObject *const bus_objects[] = {
 static int bus_add_object(Manager *m, const BusObject *o) {
         int r;
 
+        if (o->guard) {
+                r = sd_bus_add_object(m->bus, NULL, o->pattern, o->guard, m);
+                if (r < 0)
+                        return r;
+        }
         if (!o->parent)
                 return sd_bus_add_object_vtable(m->bus, NULL, o->pattern, o->interface, o->vtable, m);
         r = sd_bus_add_fallback_vtable(m->bus, NULL, o->parent, o->interface, o->vtable, o->find, m);
@@ -92,6 +97,17 @@ void bus_object_removed(Manager *m, const char *path) {
 
 int bus_authorize(Manager *m, sd_bus_message *call, sd_bus_error *error) {
         return polkit_authorize(&m->authorizations, call, POLKIT_ACTION_MANAGE, error);
+}
+
+int bus_guard_writes(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        int r;
+
+        if (!sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "Set"))
+                return 0;
+        r = bus_authorize(userdata, call, error);
+        if (r < 0)
+                return r;
+        return r == 0; /* 1: polkit is asked, and the call comes again. 0: it goes on to the setter */
 }
 
 int bus_change_failed(sd_bus_error *error, int r, const char *service) {

@@ -95,6 +95,16 @@ static int property_get_fast_path(sd_bus *bus, const char *path, const char *int
         return sd_bus_message_append(reply, "b", (int) fast_is_enabled(userdata));
 }
 
+static int property_set_fast_path(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                  sd_bus_message *value, void *userdata, sd_bus_error *error) {
+        int enabled, r;
+
+        r = sd_bus_message_read(value, "b", &enabled);
+        if (r >= 0)
+                fast_set_enabled(userdata, enabled);
+        return r;
+}
+
 static int property_get_fast_features(sd_bus *bus, const char *path, const char *interface,
                                       const char *property, sd_bus_message *reply, void *userdata,
                                       sd_bus_error *error) {
@@ -185,20 +195,6 @@ static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *err
         if (r < 0)
                 return r;
         return sd_bus_send(NULL, reply, NULL);
-}
-
-static int method_set_fast_path(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        Manager *m = userdata;
-        int enabled, r;
-
-        r = sd_bus_message_read(call, "b", &enabled);
-        if (r < 0)
-                return r;
-        r = bus_authorize(m, call, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
-        fast_set_enabled(m, enabled);
-        return sd_bus_reply_method_return(call, NULL);
 }
 
 static int append_service(sd_bus_message *reply, const void *value) {
@@ -334,7 +330,8 @@ static const sd_bus_vtable manager_vtable[] = {
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("PolicyErrors", POLICY_ERRORS, property_get_policy_errors, 0,
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("FastPath", "b", property_get_fast_path, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_WRITABLE_PROPERTY("FastPath", "b", property_get_fast_path, property_set_fast_path, 0,
+                                 SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE | SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("FastPathFeatures", "as", property_get_fast_features, 0,
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("FastPathProblem", "s", property_get_fast_problem, 0,
@@ -344,8 +341,6 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS,
                                 SD_BUS_RESULT("t", revision, POLICY_ERRORS, errors), method_reload,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("SetFastPath", SD_BUS_ARGS("b", enabled), SD_BUS_NO_RESULT,
-                                method_set_fast_path, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListServices", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(sssso)", services),
                                 method_list_services, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListSlices", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(sbo)", slices),
@@ -362,4 +357,5 @@ const BusObject manager_bus_object = {
         .pattern = SM_BUS_PATH,
         .interface = SM_BUS_NAME ".Manager",
         .vtable = manager_vtable,
+        .guard = bus_guard_writes,
 };

@@ -483,17 +483,23 @@ static void check_fast_path(Fixture *f, bool enabled) {
         }
 }
 
+static sd_bus_message *set_fast_path(Fixture *f, bool enabled) {
+        return call(f, SM_BUS_PATH, "org.freedesktop.DBus.Properties", "Set", "ssv", SM_BUS_NAME ".Manager",
+                    "FastPath", "b", (int) enabled);
+}
+
 static void test_fast_path(void **state) {
         Fixture *f = *state;
 
         check_fast_path(f, false);
-        assert_done(call(f, SM_BUS_PATH, SM_BUS_NAME ".Manager", "SetFastPath", "b", 1));
+        assert_done(set_fast_path(f, true));
         assert_int_equal(f->n_asked, 1);
+        assert_string_equal(f->details, "path=" SM_BUS_PATH " method=Set");
         check_fast_path(f, true);
         f->polkit = POLKIT_NO;
-        assert_error(call(f, SM_BUS_PATH, SM_BUS_NAME ".Manager", "SetFastPath", "b", 0),
-                     SD_BUS_ERROR_ACCESS_DENIED);
+        assert_error(set_fast_path(f, false), SD_BUS_ERROR_ACCESS_DENIED);
         check_fast_path(f, true);
+        assert_null(f->manager.authorizations);
 }
 
 static void test_every_property_can_be_read(void **state) {

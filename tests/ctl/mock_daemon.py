@@ -205,7 +205,7 @@ class Daemon:
         return json.dumps(EXPLANATION),
 
     METHODS = {'GetManagedObjects': managed, 'GetAll': get_all, 'GetService': get_service,
-               'SetWeight': change, 'SetFastPath': change, 'Drain': change, 'Enable': change,
+               'SetWeight': change, 'Set': change, 'Drain': change, 'Enable': change,
                'SetBalance': change, 'Reload': reload, 'Explain': explain}
 
     def emit(self, path, interface, member, signature, *args):
@@ -214,7 +214,7 @@ class Daemon:
         self.bus.send_message(signal)
 
     def signatures(self, message):
-        standard = {'GetManagedObjects': ['', 'a{oa{sa{sv}}}'], 'GetAll': ['s', 'a{sv}']}
+        standard = {'GetManagedObjects': ['', 'a{oa{sa{sv}}}'], 'GetAll': ['s', 'a{sv}'], 'Set': ['ssv', '']}
         return self.interfaces.methods.get(message.get_interface(), standard)[message.get_member()]
 
     def on_message(self, bus, message):

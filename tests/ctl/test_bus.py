@@ -140,8 +140,8 @@ def test_no_such_service(mesh):
     (['drain', 'cart', '2001:db8::1'], '/service/cart/endpoint/6 Drain 0'),
     (['set-balance', 'cart', 'least-request'], '/service/cart SetBalance default least-request 0'),
     (['set-balance', 'shop', 'canary', 'random', '--persist'], '/service/shop SetBalance canary random 1'),
-    (['fast-path', 'on'], ' SetFastPath 1'),
-    (['fast-path', 'off'], ' SetFastPath 0'),
+    (['fast-path', 'on'], ' Set io.slicemesh.Mesh1.Manager FastPath 1'),
+    (['fast-path', 'off'], ' Set io.slicemesh.Mesh1.Manager FastPath 0'),
 ])
 def test_change(mesh, arguments, call):
     assert mesh.output(*arguments) == ''

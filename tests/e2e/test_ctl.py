@@ -2,6 +2,7 @@
 """slicemeshctl against a running mesh."""
 import json
 
+import modes
 import pytest
 from mesh import ENDPOINT, background, kill, wait_until
 
@@ -49,6 +50,27 @@ def test_set_weight_drain_enable(mesh):
     ctl(mesh, 'enable', 'web', '127.0.1.1:8080')
     ctl(mesh, 'set-weight', 'web', '127.0.1.1:8080', '1')
     assert mesh.spread('http://127.71.0.10', 30) == {'a': 10, 'b': 20}
+
+
+def fast_path(mesh):
+    return json.loads(ctl(mesh, 'status', '--json'))['fast-path']
+
+
+@pytest.mark.skipif(modes.MODE != 'on', reason='something else switches the fast path')
+def test_fast_path(mesh):
+    before = fast_path(mesh)
+    ctl(mesh, 'fast-path', 'off')
+    assert fast_path(mesh) == {'state': 'off', 'features': [],
+                               'problem': 'An administrator has switched it off.'}
+    ctl(mesh, 'fast-path', 'on')
+    assert fast_path(mesh) == before
+
+
+def test_fast_path_limits(mesh):
+    found = json.loads(ctl(mesh, 'explain', '--json', 'http://127.71.0.10/'))
+    assert found['fast-path']['slow'] == 'none'
+    assert [limit['limit'] for limit in found['fast-path']['limits']] == ['blocking'], 'both servers are local'
+    assert all(c['local'] for s in found['subsets'] for c in s['candidates'])
 
 
 def test_explain_says_what_happens(mesh):
