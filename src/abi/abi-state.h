@@ -27,7 +27,8 @@ struct sm_service {
 _Static_assert(sizeof(struct sm_service) == 16, "ABI");
 
 /* Map `endpoints`. Written by slicemeshd before any schedule refers to the id. An id is given to another
- * endpoint only after `generation` was raised: pooled connections made under an older one are closed. */
+ * endpoint only after `generation` was raised and another epoch has passed: by then the relay has closed the
+ * pooled connections that were made under an older one. */
 struct sm_endpoint {
         __u8 address[16]; /* IPv6, or IPv4 mapped into ::ffff:0:0/96 */
         __be16 port;

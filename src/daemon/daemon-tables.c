@@ -10,7 +10,8 @@
 #include "daemon-tables.h"
 
 typedef enum RetiredKind {
-        RETIRED_ID, /* of `table` */
+        RETIRED_ID,       /* of `table` */
+        RETIRED_ENDPOINT, /* its id, when the generation has been raised */
         RETIRED_EXTENT,
 } RetiredKind;
 
@@ -435,20 +436,26 @@ uint64_t tables_epoch(const Tables *t) {
         return t->epoch;
 }
 
-/* The id of a service or an endpoint is not given away while something is in flight to it: its end would
- * be counted on the next one. Raising the generation tells the relay which connections are not the next
- * one's. */
-static bool tables_release(Tables *t, const Retired *retired) {
+/*
+ * The id of a service or an endpoint is not given away while something is in flight to it: its end would be
+ * counted on the next one. Raising the generation tells the relay which connections are not the next one's. To
+ * an endpoint the kernel might still use such a connection, as it looks at the id alone: so the id rests once
+ * more, until the relay, which looks at each new epoch, has closed them.
+ */
+static bool tables_release(Tables *t, Retired *retired) {
         if (retired->kind == RETIRED_EXTENT) {
                 free_extents_give(&t->free_cells, retired->start, retired->n);
                 return true;
         }
-        if (retired->table == ID_ENDPOINT) {
+        if (retired->kind == RETIRED_ID && retired->table == ID_ENDPOINT) {
                 const struct sm_endpoint_state *state = &t->view.endpoint_states[retired->start];
 
                 if (__atomic_load_n(&state->in_flight, __ATOMIC_ACQUIRE) != 0)
                         return false;
                 __atomic_fetch_add(&t->endpoints[retired->start].generation, 1, __ATOMIC_RELEASE);
+                retired->kind = RETIRED_ENDPOINT;
+                retired->epoch = t->epoch++;
+                return false;
         }
         if (retired->table == ID_SERVICE) {
                 const struct sm_service_counters *counters = &t->view.service_counters[retired->start];

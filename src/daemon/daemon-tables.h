@@ -25,7 +25,7 @@ Tables *tables_free(Tables *t);
 const struct sm_tables *tables_view(const Tables *t);
 
 /* A free id, its state zeroed; -ENOSPC. Released ids come back only after the epoch passed, those of
- * endpoints also not before nothing is in flight to them. */
+ * endpoints also not before nothing is in flight to them, and then another epoch passed. */
 int tables_id_get(Tables *t, TableId kind, uint32_t *ret);
 /* Likewise, but `wanted` or the next one that is free. */
 int tables_id_claim(Tables *t, TableId kind, uint32_t wanted, uint32_t *ret);

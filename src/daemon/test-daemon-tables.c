@@ -179,6 +179,7 @@ static void test_endpoint_id_waits_for_what_is_in_flight(void **state) {
         Fixture *f = *state;
         const struct sm_tables *view = tables_view(f->tables);
         uint32_t id, generation;
+        uint64_t epoch;
 
         for (uint32_t i = 1; i < N_IDS; i++)
                 assert_int_equal(tables_id_get(f->tables, ID_ENDPOINT, &id), 0);
@@ -190,6 +191,12 @@ static void test_endpoint_id_waits_for_what_is_in_flight(void **state) {
         assert_int_equal(tables_id_get(f->tables, ID_ENDPOINT, &id), -ENOSPC);
 
         sm_endpoint_state_at(view, 2)->in_flight = 0;
+        epoch = tables_epoch(f->tables);
+        tables_epoch_passed(f->tables, epoch);
+        assert_int_equal(sm_endpoint_at(view, 2)->generation, generation + 1);
+        tables_epoch_passed(f->tables, epoch); /* the relay has not seen that yet */
+        assert_int_equal(tables_id_get(f->tables, ID_ENDPOINT, &id), -ENOSPC);
+        assert_true(tables_epoch(f->tables) > epoch);
         tables_epoch_passed(f->tables, tables_epoch(f->tables));
         assert_int_equal(tables_id_get(f->tables, ID_ENDPOINT, &id), 0);
         assert_int_equal(id, 2);
