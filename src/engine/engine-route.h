@@ -105,6 +105,26 @@ static inline enum sm_reason sm_choose_endpoint(const struct sm_tables *t, struc
         return choice->endpoint ? SM_REASON_NONE : SM_REASON_NO_ENDPOINT;
 }
 
+/* What those three chose before, under the policy at cell `base`, from its indexes: moves no cursor. Whether
+ * there are such a route, subset and endpoint; if not, `choice` is of no use. */
+static inline int sm_choice_restore(const struct sm_tables *t, __u32 base, __u32 route, __u32 subset,
+                                    __u32 endpoint, struct sm_choice *choice) {
+        const struct sm_policy *policy = sm_cell_of(t, base);
+
+        __builtin_memset(choice, 0, sizeof(*choice));
+        if (base == 0 || !policy || route >= policy->n_routes || subset >= policy->n_subsets ||
+            endpoint == 0 || !sm_endpoint_at(t, endpoint))
+                return 0;
+        choice->policy = policy;
+        choice->base = base;
+        choice->route_index = route;
+        choice->subset_index = subset;
+        choice->endpoint = endpoint;
+        choice->route = sm_cell_of(t, base + policy->routes + route);
+        choice->subset = sm_cell_of(t, base + policy->subsets + subset);
+        return choice->route && choice->subset;
+}
+
 /* All three for a connection of a tcp service, of which no head is known (q->head is NULL). */
 static inline enum sm_reason sm_pick_for_connection(const struct sm_tables *t, __u32 base,
                                                     const struct sm_request *q, __u64 now,

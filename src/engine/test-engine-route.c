@@ -167,6 +167,37 @@ static void test_broken_tables(void **state) {
         request_done(&r);
 }
 
+static void test_restore(void **state) {
+        struct sm_choice chosen, c;
+        TestRequest r;
+        TestTables t;
+
+        test_full_policy(&t);
+        request_start(&r, "/v2", "Host: api.example\r\n");
+        for (__u32 i = 0; i < 3; i++) {
+                __u32 split, cursor;
+
+                assert_int_equal(sm_pick_for_connection(&t.view, TEST_BASE, &r.q, 0, &chosen), SM_REASON_NONE);
+                split = t.route_states[chosen.route->state].cursor;
+                cursor = t.subset_states[chosen.subset->state].cursor;
+                assert_true(sm_choice_restore(&t.view, TEST_BASE, chosen.route_index, chosen.subset_index,
+                                              chosen.endpoint, &c));
+                assert_memory_equal(&c, &chosen, sizeof(c));
+                assert_int_equal(t.route_states[chosen.route->state].cursor, split);
+                assert_int_equal(t.subset_states[chosen.subset->state].cursor, cursor);
+        }
+        request_done(&r);
+
+        assert_false(sm_choice_restore(&t.view, TEST_BASE, TEST_ROUTES, 0, 1, &c));
+        assert_false(sm_choice_restore(&t.view, TEST_BASE, 0, 5, 1, &c));
+        assert_false(sm_choice_restore(&t.view, TEST_BASE, 0, 0, 0, &c));
+        assert_false(sm_choice_restore(&t.view, TEST_BASE, 0, 0, TEST_IDS, &c));
+        assert_false(sm_choice_restore(&t.view, 0, 0, 0, 1, &c));
+        assert_false(sm_choice_restore(&t.view, TEST_CELLS, 0, 0, 1, &c));
+        test_policy(&t)->subsets = TEST_CELLS;
+        assert_false(sm_choice_restore(&t.view, TEST_BASE, 0, 0, 1, &c));
+}
+
 /* The key that a request has, 0 if it has none. */
 static __u64 key_of(TestTables *t, __u32 subset, const char *fields) {
         const struct sm_subset *s = test_cell(t, test_policy(t)->subsets + subset);
@@ -271,6 +302,7 @@ int main(void) {
                 cmocka_unit_test(test_connection),
                 cmocka_unit_test(test_split),
                 cmocka_unit_test(test_broken_tables),
+                cmocka_unit_test(test_restore),
                 cmocka_unit_test(test_hash_header),
                 cmocka_unit_test(test_hash_cookie),
                 cmocka_unit_test(test_hash_source),
