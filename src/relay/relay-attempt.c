@@ -69,7 +69,7 @@ Progress attempt_begin(Exchange *x) {
         const struct sm_tables *t = &x->tables->tables;
         const struct sm_endpoint *e;
         struct sm_request q;
-        enum sm_reason reason;
+        enum sm_reason reason = SM_REASON_NONE;
 
         if (list_is_empty(&x->reader_link)) {
                 reason = request_choose(x); /* a pooled connection closed on us: begin anew */
@@ -77,7 +77,8 @@ Progress attempt_begin(Exchange *x) {
                         return reply_begin(x, reason);
         }
         exchange_fill_request(x, &q);
-        reason = sm_choose_endpoint(t, &x->choice, &q, x->worker->now, x->tried, x->n_tried);
+        if (x->n_tried > 0 || x->choice.endpoint == 0) /* else the kernel has chosen it */
+                reason = sm_choose_endpoint(t, &x->choice, &q, x->worker->now, x->tried, x->n_tried);
         if (reason == SM_REASON_NO_ENDPOINT && x->connect_error < 0)
                 reason = connect_reason(x->connect_error);
         if (reason != SM_REASON_NONE)
@@ -115,6 +116,7 @@ Progress attempt_run(Exchange *x) {
 Progress attempt_again(Exchange *x) {
         uint32_t endpoint = x->upstream->endpoint;
 
+        takeover_note(x, SM_REASON_UPSTREAM_CLOSED);
         x->upstream = upstream_free(x->upstream);
         flow_done(&x->request, &x->worker->buffers);
         x->request.forwarded = x->head.length;

@@ -2,11 +2,13 @@
 #pragma once
 
 #include "../abi/abi-connection.h"
+#include "relay-fast.h"
 #include "relay-list.h"
 #include "relay-socket.h"
 #include "relay-timer.h"
 
 typedef struct Exchange Exchange;
+typedef struct Upstream Upstream;
 typedef struct Worker Worker;
 
 typedef enum DownstreamState {
@@ -31,6 +33,8 @@ typedef struct Downstream {
         __u8 destination[16]; /* what it asked for */
         __be16 destination_port;
         bool refused; /* beyond the limit of connections: one answer, no service */
+        Fast fast;
+        nsec_t recheck; /* after so long, whether the kernel still answers; 0 = nobody waits for that */
 } Downstream;
 
 /* Takes over the descriptor, and begins to serve. */
@@ -40,10 +44,24 @@ int downstream_new(Worker *w, int fd, const __u8 source[static 16], const struct
 /* The service that it was captured for; 0 when that has been withdrawn and its id is another one's. */
 uint32_t downstream_service(const Downstream *d);
 
+/* How far the caller's stream was read and used: where its next request begins, or goes on. */
+uint64_t downstream_consumed(const Downstream *d);
+
 /* Goes on as far as it can; may free the downstream. */
 void downstream_run(Downstream *d);
 
-/* Closes it and ends its exchange, of which the caller cannot take what it got for complete. */
+/* Begins with an exchange that was made by relay-takeover.c; may free the downstream. */
+void downstream_begin(Downstream *d, Exchange *x);
+
+/*
+ * The slot of `u` has become RELAY, by whoever: what the kernel had taken from that downstream is to be answered.
+ * `owed` as for SM_REMAINING_*, `why` it did not stay the kernel's, or SM_SLOW_NONE for a remote endpoint,
+ * whose response always comes by way of the relay. Takes over `u`; may free it and the downstream.
+ */
+void downstream_take_over(Worker *w, uint32_t downstream, Upstream *u, uint32_t owed, enum sm_slow why);
+
+/* Closes it and ends its exchange, of which the caller cannot take what it got for complete. Where the kernel
+ * answers and is faster, that happens a little later. */
 void downstream_abort(Downstream *d);
 
 /* Keep-alive connections without a request are closed, the others after it. */

@@ -65,6 +65,8 @@ void exchange_free(Exchange *x) {
                 __atomic_fetch_sub(&c->active, 1, __ATOMIC_RELAXED);
         if (c && x->routed && !x->response_sent)
                 count(&c->status[0], 1);
+        if (x->adopted)
+                takeover_count(x);
         if (c) {
                 count(&c->request_bytes, x->request.body.data);
                 count(&c->response_bytes, x->response.body.data);
@@ -145,9 +147,8 @@ static nsec_t route_deadline(const Exchange *x) {
         return counts && x->deadline > 0 ? x->deadline : UINT64_MAX;
 }
 
-/* Sets the downstream's timer to what is due next. The idle time is looked at in any case, as what we
- * wait for changes without notice to the timer. */
-static void arm(Exchange *x) {
+/* The idle time is looked at in any case, as what we wait for changes without notice to the timer. */
+void exchange_arm(Exchange *x) {
         nsec_t next = MIN(route_deadline(x), MAX(x->moved + idle_limit(x), x->worker->now));
 
         if (x->state == EXCHANGE_READING)
@@ -170,7 +171,7 @@ Progress exchange_run(Exchange *x) {
         if (p > EXCHANGE_YIELDS)
                 return p;
         if (x->state != before || before == EXCHANGE_READING)
-                arm(x);
+                exchange_arm(x);
         return p;
 }
 
@@ -195,6 +196,6 @@ Progress exchange_expired(Exchange *x, nsec_t now) {
         Progress p = expire(x, now);
 
         if (p <= EXCHANGE_YIELDS)
-                arm(x);
+                exchange_arm(x);
         return p == EXCHANGE_GOES_ON ? exchange_run(x) : p;
 }

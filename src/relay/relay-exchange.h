@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../basic/time-util.h"
+#include "../abi/abi-slow.h"
 #include "../engine/engine-parse.h"
 #include "../engine/engine-route.h"
 #include "relay-flow.h"
@@ -35,7 +36,7 @@ typedef enum Progress {
 /*
  * One request and its response. Its parts: relay-exchange.c reads the head and ends it, relay-attempt.c
  * finds a connection, relay-request.c and relay-response.c forward, relay-reply.c answers, relay-tunnel.c
- * does what comes after 101.
+ * does what comes after 101; relay-takeover.c makes one of what the kernel had begun.
  */
 typedef struct Exchange {
         Worker *worker;
@@ -75,6 +76,10 @@ typedef struct Exchange {
         bool endpoint_persists;
         bool close;            /* the caller's connection, after this response */
 
+        /* Of a request that the kernel had taken, and sent to `upstream`. */
+        bool adopted;
+        enum sm_slow slow; /* why the kernel does not answer it; NONE: it need not */
+
         struct sm_head_parser parser;
         struct sm_head head;          /* of the request */
         struct sm_head response_head;
@@ -88,6 +93,9 @@ void exchange_free(Exchange *x);
 
 /* Goes on until it has to wait or is at its end. */
 Progress exchange_run(Exchange *x);
+
+/* Sets the downstream's timer to what is due next. */
+void exchange_arm(Exchange *x);
 
 /* Events of the upstream connection and of the downstream's timer. */
 void exchange_upstream_ready(Exchange *x);
@@ -114,6 +122,7 @@ int request_write_head(Exchange *x);
 
 /* Matches the route and picks the subset, into x->choice; a reader of the policy from then on. */
 enum sm_reason request_choose(Exchange *x);
+void request_read_policy(Exchange *x, const struct sm_policy *policy);
 Progress request_run(Exchange *x);
 Progress response_run(Exchange *x);
 
@@ -124,3 +133,8 @@ Progress tunnel_run(Exchange *x);
  * the exchange breaks. Counts the reason. */
 Progress reply_begin(Exchange *x, enum sm_reason reason);
 Progress reply_run(Exchange *x);
+
+/* relay-takeover.c. That it does not go through as an adopted exchange should, of which the first reason
+ * counts; and at the end of an adopted one, which way it went. */
+void takeover_note(Exchange *x, enum sm_reason reason);
+void takeover_count(const Exchange *x);

@@ -104,6 +104,7 @@ Progress reply_begin(Exchange *x, enum sm_reason reason) {
         Buffer *out;
 
         count_reason(t, x->service, reason);
+        takeover_note(x, reason);
         if (x->response_sent)
                 return EXCHANGE_IS_BROKEN;
 
@@ -124,6 +125,7 @@ Progress reply_begin(Exchange *x, enum sm_reason reason) {
                 options |= REPLY_HEAD;
         if (reply_write(out, reason, options) < 0)
                 return EXCHANGE_IS_BROKEN;
+        fast_begin_answer(x->downstream, buffer_filled(out));
         count_status(t, x->service, reply_status(reason));
         x->response_sent = true;
         x->state = EXCHANGE_REPLYING;

@@ -20,9 +20,10 @@ static void count_request(Exchange *x) {
                 return;
         count(&c->requests, 1);
         count(&c->active, 1);
+        count_slow(t, x->service, x->downstream->slice, fast_reason(&x->downstream->fast));
 }
 
-static void read_policy(Exchange *x, const struct sm_policy *policy) {
+void request_read_policy(Exchange *x, const struct sm_policy *policy) {
         x->downstream->idle_time = policy->idle_timeout_ms * NSEC_PER_MSEC;
         x->policy_flags = policy->flags;
         x->connect_timeout_ms = policy->connect_timeout_ms;
@@ -39,9 +40,11 @@ enum sm_reason request_choose(Exchange *x) {
         policy = shared_tables_policy(x->tables, x->service, &base);
         if (!policy)
                 return SM_REASON_NO_SERVICE;
-        read_policy(x, policy);
+        request_read_policy(x, policy);
         x->epoch = x->worker->epoch;
         list_append(&x->worker->readers, &x->reader_link);
+        if (fast_choice(&x->downstream->fast, t, downstream_consumed(x->downstream), base, &x->choice))
+                return SM_REASON_NONE;
 
         exchange_fill_request(x, &q);
         reason = sm_choose_route(t, base, &q, &x->choice);

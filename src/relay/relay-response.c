@@ -158,6 +158,9 @@ static Progress final_head(Exchange *x) {
                 return reply_begin(x, SM_REASON_UPSTREAM_HEAD_TOO_LARGE);
 
         x->response_headed = true;
+        if (framing == SM_BODY_NONE || framing == SM_BODY_LENGTH)
+                fast_begin_answer(x->downstream, buffer_filled(x->response.out) +
+                                  (framing == SM_BODY_LENGTH ? h->content_length : 0));
         body_start(&x->response.body, framing == SM_BODY_TUNNEL ? SM_BODY_NONE : framing, h->content_length);
         x->response.forwarded = x->response.checked = h->length;
         return EXCHANGE_GOES_ON;
@@ -186,6 +189,7 @@ static Progress finish(Exchange *x) {
         bool request_done = flow_is_done(&x->request) && !x->request_broken;
 
         flow_trim(&x->response, &u->in, &w->buffers);
+        flow_trim(&x->request, &x->downstream->in, &w->buffers);
         if (x->response_head.status == 101) {
                 x->state = EXCHANGE_TUNNELLING;
                 return EXCHANGE_GOES_ON;

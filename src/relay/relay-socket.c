@@ -79,6 +79,7 @@ ssize_t socket_receive(Socket *s, Buffer *b) {
         if ((uint32_t) n < room && !s->ended)
                 s->readable = false;
         b->end += (uint32_t) n;
+        s->received += (uint64_t) n;
         return n;
 }
 
@@ -104,6 +105,7 @@ ssize_t socket_send(Socket *s, const struct iovec *iov, size_t n_iov) {
         }
         if ((size_t) n < size)
                 s->writable = false;
+        s->sent += (uint64_t) n;
         return n;
 }
 

@@ -23,6 +23,7 @@ struct Socket {
         bool eof;      /* it was read */
         bool shut;     /* our FIN is sent */
         int error;     /* negative errno of the connection, once it is lost */
+        uint64_t received, sent; /* bytes in all */
         void (*ready)(Socket *s); /* flags have changed */
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "../abi/abi-link.h"
 #include "../engine/engine-access.h"

@@ -122,6 +122,13 @@ static bool has_spare(const Worker *w) {
                 w->exchange_slab.n_free > 1;
 }
 
+static void abort_all(Worker *w) {
+        for (List *l = w->downstreams.next, *next; l != &w->downstreams; l = next) {
+                next = l->next;
+                downstream_abort(CONTAINER_OF(l, Downstream, link));
+        }
+}
+
 static void on_housekeeping(Timer *t, nsec_t now) {
         Worker *w = CONTAINER_OF(t, Worker, housekeeping);
 
@@ -132,8 +139,7 @@ static void on_housekeeping(Timer *t, nsec_t now) {
         slots_look_over(w);
         slots_recover(w);
         if (w->stop_deadline > 0 && now >= w->stop_deadline)
-                while (!list_is_empty(&w->downstreams))
-                        downstream_abort(LIST_FIRST(&w->downstreams, Downstream, link));
+                abort_all(w);
 }
 
 /* While all requests are the kernel's, there is nothing to keep house for, and the worker sleeps. */
@@ -236,6 +242,8 @@ static void worker_init(Worker *w, unsigned index, WorkerShared *shared) {
         list_init(&w->readers);
         list_init(&w->listeners);
         list_init(&w->downstreams);
+        for (size_t i = 0; i < ELEMENTSOF(w->fast); i++)
+                list_init(&w->fast[i]);
         list_init(&w->ready);
         pool_init(&w->pool);
         slots_init(&w->slots);

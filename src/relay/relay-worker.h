@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "relay-buffer.h"
+#include "relay-fast.h"
 #include "relay-list.h"
 #include "relay-mailbox.h"
 #include "relay-pool.h"
@@ -46,6 +47,7 @@ typedef struct Worker {
 
         List listeners;
         List downstreams;
+        List fast[FAST_BUCKETS]; /* those that the kernel knows, by index */
         List ready; /* downstreams to go on with although no event is due */
         Pool pool;
         Slots slots;
