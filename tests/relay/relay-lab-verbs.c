@@ -16,8 +16,7 @@
 
 #define LOAD(p) __atomic_load_n(p, __ATOMIC_RELAXED)
 
-/* ADDRESS and PORT as the key that the relay will look for. */
-static int parse_caller(char **a, struct sm_caller_key *ret, uint16_t *ret_port) {
+int lab_parse_caller(char **a, struct sm_caller_key *ret, uint16_t *ret_port) {
         struct in6_addr address;
         int r;
 
@@ -52,26 +51,38 @@ static int write_records(const Lab *l, struct sm_caller_key key, struct sm_calle
         return 0;
 }
 
-/* callers ADDRESS FIRST-PORT LAST-PORT SERVICE: connections from these ports will be the service's. Each
- * record serves one connection: the relay deletes it when it accepts. */
-static int verb_callers(Lab *l, char **a, JsonWriter *w) {
-        const LabService *s = lab_mesh_find(&l->mesh, a[3]);
-        const PolicyService *p = policy_find_service(l->mesh.policy, a[3]);
-        struct sm_caller caller = { .since = now_nsec() };
-        struct sm_caller_key key;
-        uint16_t first, last;
+int lab_describe_caller(const Lab *l, const char *service, struct sm_caller *ret) {
+        const PolicyService *p = policy_find_service(l->mesh.policy, service);
+        const LabService *s = lab_mesh_find(&l->mesh, service);
 
         if (!s || !p)
                 return -ENOENT;
-        if (parse_caller(a, &key, &first) < 0 || parse_port(a[2], &last) < 0)
+        *ret = (struct sm_caller){
+                .since = now_nsec(),
+                .socket = {
+                        .port = htons(p->port),
+                        .protocol = (uint8_t) p->protocol,
+                        .recorded = 1,
+                        .service = s->id,
+                        .generation = sm_service_at(tables_view(l->mesh.tables), s->id)->generation,
+                },
+        };
+        memcpy(ret->socket.address, &p->address, sizeof(ret->socket.address));
+        return 0;
+}
+
+/* callers ADDRESS FIRST-PORT LAST-PORT SERVICE: connections from these ports will be the service's. Each
+ * record serves one connection: the relay deletes it when it accepts. */
+static int verb_callers(Lab *l, char **a, JsonWriter *w) {
+        struct sm_caller_key key;
+        struct sm_caller caller;
+        uint16_t first, last;
+        int r;
+
+        if (lab_parse_caller(a, &key, &first) < 0 || parse_port(a[2], &last) < 0)
                 return -EINVAL;
-        memcpy(caller.socket.address, &p->address, sizeof(caller.socket.address));
-        caller.socket.port = htons(p->port);
-        caller.socket.protocol = (uint8_t) p->protocol;
-        caller.socket.recorded = 1;
-        caller.socket.service = s->id;
-        caller.socket.generation = sm_service_at(tables_view(l->mesh.tables), s->id)->generation;
-        return write_records(l, key, caller, first, last);
+        r = lab_describe_caller(l, a[3], &caller);
+        return r < 0 ? r : write_records(l, key, caller, first, last);
 }
 
 /* is-caller ADDRESS PORT: whether a record is there. */
@@ -80,7 +91,7 @@ static int verb_is_caller(Lab *l, char **a, JsonWriter *w) {
         struct sm_caller caller;
         uint16_t port;
 
-        if (parse_caller(a, &key, &port) < 0)
+        if (lab_parse_caller(a, &key, &port) < 0)
                 return -EINVAL;
         json_boolean(w, "recorded", bpf_map_lookup_elem(l->fds[SM_TABLE_CALLERS], &key, &caller) == 0);
         return 0;
@@ -263,11 +274,7 @@ static int verb_stop(Lab *l, char **a, JsonWriter *w) {
         return lab_link_stop(&l->link, (uint32_t) ms);
 }
 
-static const struct {
-        const char *name;
-        int n_args;
-        int (*handler)(Lab *l, char **a, JsonWriter *w);
-} verbs[] = {
+static const LabVerb verbs[] = {
         { "callers", 4, verb_callers },
         { "is-caller", 2, verb_is_caller },
         { "weight", 3, verb_weight },
@@ -281,18 +288,27 @@ static const struct {
         { "reload", 0, verb_reload },
         { "relink", 0, verb_relink },
         { "stop", 1, verb_stop },
+        {},
 };
+
+static const LabVerb *find_verb(const LabVerb *list, const char *name, int n_args) {
+        for (; list->name; list++)
+                if (streq(list->name, name) && list->n_args == n_args)
+                        return list;
+        return NULL;
+}
 
 int lab_run(Lab *l, char *line, JsonWriter *w) {
         char *args[ARGS_MAX + 1] = {}, *state = NULL;
+        const LabVerb *verb;
         int n = 0;
 
         for (char *t = strtok_r(line, " \n", &state); t && n < ARGS_MAX; t = strtok_r(NULL, " \n", &state))
                 args[n++] = t;
         if (n == 0)
                 return -EINVAL;
-        for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
-                if (streq(args[0], verbs[i].name) && n - 1 == verbs[i].n_args)
-                        return verbs[i].handler(l, args + 1, w);
-        return -EINVAL;
+        verb = find_verb(verbs, args[0], n - 1);
+        if (!verb)
+                verb = find_verb(lab_kernel_verbs, args[0], n - 1);
+        return verb ? verb->handler(l, args + 1, w) : -EINVAL;
 }

@@ -24,6 +24,12 @@ static int setup(Lab *l) {
                 fprintf(stderr, "Cannot map the tables: %s.\n", strerror(-r));
                 return r;
         }
+        r = lab_kernel_init(&l->kernel, tables_view(l->mesh.tables), l->fds, l->tables.entries,
+                            l->link.workers);
+        if (r < 0) {
+                fprintf(stderr, "Cannot map the fast path's tables: %s.\n", strerror(-r));
+                return r;
+        }
         r = lab_mesh_load(&l->mesh);
         if (r < 0) {
                 fprintf(stderr, "Cannot load the policy in %s: %s.\n", l->mesh.directory, strerror(-r));
@@ -72,7 +78,7 @@ static void serve(Lab *l) {
  * relay-lab --relay SOCKET --policy DIRECTORY [--workers N]
  *         [--max-connections N] [--drain-ms N] [--buffer-bytes N] [--head-bytes N]
  *
- * Ends at the end of its input. Commands are in relay-lab-verbs.c.
+ * Ends at the end of its input. Commands are in relay-lab-verbs.c and relay-lab-kernel.c.
  */
 static int parse_argv(int argc, char **argv, Lab *l) {
         enum { ARG_RELAY = 256, ARG_POLICY, ARG_NUMBERS };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "../../src/abi/abi-connection.h"
 #include "../../src/abi/abi-link.h"
 #include "../../src/basic/json-writer.h"
 #include "../../src/daemon/daemon-tables.h"
@@ -13,6 +14,8 @@
 
 /* Descriptors and sizes of the arrays, and of `callers`. -EPERM without the right to make BPF maps. */
 int lab_maps_create(int fds[static _SM_TABLE_MAX], uint32_t entries[static _SM_TABLE_MAX]);
+
+#define LAB_FAST_WORKERS 4 /* workers that have slots */
 
 typedef struct LabEndpoint {
         char *text; /* as in the policy: what commands name it by */
@@ -88,12 +91,39 @@ int lab_link_ping(LabLink *l, uint64_t epoch, struct sm_link_pong *ret);
 
 int lab_link_stop(LabLink *l, uint32_t drain_ms);
 
+/* What slicemeshd and the programs of the fast path share with the relay; mapped until the lab ends. */
+typedef struct LabKernel {
+        struct sm_tables tables; /* those of the mesh as well */
+        struct sm_fast_control *control;
+        struct sm_stack *unused; /* downstreams */
+        struct sm_request_copy *requests;
+} LabKernel;
+
+/* Nothing of the fast path is used before the command `features`. */
+int lab_kernel_init(LabKernel *k, const struct sm_tables *mesh, const int fds[static _SM_TABLE_MAX],
+                    const uint32_t entries[static _SM_TABLE_MAX], uint32_t workers);
+
 typedef struct Lab {
         LabMesh mesh;
         LabLink link;
+        LabKernel kernel;
         int fds[_SM_TABLE_MAX];
         struct sm_link_tables tables;
 } Lab;
+
+typedef struct LabVerb {
+        const char *name;
+        int n_args;
+        int (*handler)(Lab *l, char **a, JsonWriter *w);
+} LabVerb;
+
+/* Where the lab plays the programs; up to one without name. */
+extern const LabVerb lab_kernel_verbs[];
+
+/* ADDRESS and PORT as the key of a caller, and what the connect hook and sock_ops would note of one of the
+ * service's. */
+int lab_parse_caller(char **a, struct sm_caller_key *ret, uint16_t *ret_port);
+int lab_describe_caller(const Lab *l, const char *service, struct sm_caller *ret);
 
 /* Does what a line says, which is cut up for that, and writes members about it into the open object. */
 int lab_run(Lab *l, char *line, JsonWriter *w);

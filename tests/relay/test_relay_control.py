@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import re
 import select
 import shutil
 import signal
@@ -14,7 +15,7 @@ import time
 
 import pytest
 
-from relay_lab import LabError, wait_for
+from relay_lab import ROOT, LabError, wait_for
 from relay_wire import Upstream, Wire, WireError, request, response
 
 
@@ -358,7 +359,9 @@ def test_relay_is_killed(own_lab):
     service.finish()
 
 
-HELLO = struct.pack("IIII", 1, 8, 1, 0)
+LIMITS, LINK = ((ROOT / "src/abi" / name).read_text() for name in ("abi-limits.h", "abi-link.h"))
+HELLO = struct.pack("IIII", 1, 8, int(re.search(r"define SM_ABI_VERSION (\d+)", LIMITS)[1]), 0)
+TABLES = len(re.findall(r"^ +SM_TABLE_\w+", LINK, re.M))
 
 
 @pytest.mark.parametrize("messages", [
@@ -390,14 +393,14 @@ def test_nonsense_on_the_link(lab, service, messages):
     ask(client)
 
 
-@pytest.mark.parametrize("n", [0, 1, 7, 8, 9])
+@pytest.mark.parametrize("n", [0, 1, TABLES - 1, TABLES, TABLES + 1])
 def test_wrong_descriptors_on_the_link(lab, service, n):
     """Tables that are no maps, too few, too many: none is kept open."""
     Servers(service)
     client = service.connect()
     ask(client)
     before = lab.relay.descriptors()
-    tables = struct.pack("II8I4I", 16, 48, *[100] * 8, 100, 65536, 32768, 1000)
+    tables = struct.pack(f"II{TABLES}I4I", 16, 4 * TABLES + 16, *[100] * TABLES, 100, 65536, 32768, 1000)
     for _ in range(5):
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as link:
             link.settimeout(20)
