@@ -39,8 +39,8 @@ void bus_object_removed(Manager *m, const char *path);
 /* As polkit_authorize(), for what manages the mesh. */
 int bus_authorize(Manager *m, sd_bus_message *call, sd_bus_error *error);
 
-/* A guard for objects with properties that can be written: as bus_authorize(), which a property's setter cannot
- * do, for it has to answer at once. */
+/* A guard for objects with properties that can be written: as bus_authorize(), which a setter cannot do,
+ * for it has to answer at once. */
 int bus_guard_writes(sd_bus_message *call, void *userdata, sd_bus_error *error);
 
 /* Why a change that was asked for did not come about, as an error for the caller: `r` is what

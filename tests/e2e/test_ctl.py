@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """slicemeshctl against a running mesh."""
 import json
+import re
 
 import modes
 import pytest
@@ -62,6 +63,9 @@ def test_fast_path(mesh):
     ctl(mesh, 'fast-path', 'off')
     assert fast_path(mesh) == {'state': 'off', 'features': [],
                                'problem': 'An administrator has switched it off.'}
+    mesh.curl('http://127.71.0.10/', '--output', '/dev/null')
+    assert re.search(r'1  off +The fast path is switched off\.', ctl(mesh, 'show', 'web'))
+    assert json.loads(ctl(mesh, 'show', 'shop.slice', '--json'))['paths']['slow']['off'] == 1
     ctl(mesh, 'fast-path', 'on')
     assert fast_path(mesh) == before
 
@@ -69,7 +73,7 @@ def test_fast_path(mesh):
 def test_fast_path_limits(mesh):
     found = json.loads(ctl(mesh, 'explain', '--json', 'http://127.71.0.10/'))
     assert found['fast-path']['slow'] == 'none'
-    assert [limit['limit'] for limit in found['fast-path']['limits']] == ['blocking'], 'both servers are local'
+    assert [limit['limit'] for limit in found['fast-path']['limits']] == ['blocking'], 'both are local'
     assert all(c['local'] for s in found['subsets'] for c in s['candidates'])
 
 
