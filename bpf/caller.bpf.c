@@ -13,8 +13,8 @@
 #include "stream.h"
 
 /*
- * send(2) of a caller, D: a request that is all there and needs nothing that only the relay can do goes straight to
- * a server. Whatever is not certain goes on to the relay, with the reason left for it to count.
+ * send(2) of a caller, D: a request that is all there and needs nothing that only the relay can do goes
+ * straight to a server. Whatever is not certain goes on to the relay, with the reason left for it to count.
  */
 
 /* By downstream; D's lock guards it. */
@@ -102,12 +102,33 @@ static __always_inline enum sm_slow check_request(struct sk_msg_md *msg, struct 
         return sm_request_is_plain(head, s->policy->flags) ? SM_SLOW_NONE : SM_SLOW_REWRITTEN;
 }
 
-/* Route, subset and endpoint; a frame of its own, gone when a slot is taken. */
-static __noinline enum sm_reason choose(struct sk_msg_md *msg, struct caller_scratch *scratch,
-                                        const struct sm_request_copy *copy,
-                                        const struct sm_socket_context *socket) {
+/* A frame of its own, as what follows, gone when the next one needs the room: the stack is 512 bytes. */
+static __noinline enum sm_reason choose_subset(struct caller_scratch *scratch,
+                                               const struct sm_request_copy *copy) {
+        const struct sm_request request = { .bytes = copy->bytes, .head = &scratch->parsing.head };
+        struct sm_choice choice;
+        enum sm_reason reason;
+
+        reason = sm_choose_route(NULL, scratch->root, &request, &choice);
+        if (reason != SM_REASON_NONE)
+                return reason;
+        reason = sm_choose_subset(NULL, &choice);
+        if (reason != SM_REASON_NONE)
+                return reason;
+        scratch->route_index = choice.route_index;
+        scratch->route_state = choice.route->state;
+        scratch->timeout_ms = choice.route->timeout_ms;
+        scratch->subset_index = choice.subset_index;
+        scratch->subset_state = choice.subset->state;
+        return SM_REASON_NONE;
+}
+
+static __noinline enum sm_reason choose_endpoint(struct sk_msg_md *msg, struct caller_scratch *scratch,
+                                                 const struct sm_request_copy *copy,
+                                                 const struct sm_socket_context *socket) {
+        const struct sm_policy *policy = sm_cell_of(NULL, scratch->root);
         __u8 source[16] __attribute__((aligned(4)));
-        struct sm_request request = {
+        const struct sm_request request = {
                 .bytes = copy->bytes,
                 .head = &scratch->parsing.head,
                 .source = source,
@@ -115,23 +136,17 @@ static __noinline enum sm_reason choose(struct sk_msg_md *msg, struct caller_scr
                 .slice = socket->slice,
                 .random = bpf_get_prandom_u32(),
         };
-        struct sm_choice choice = {};
+        struct sm_choice choice = { .base = scratch->root };
         enum sm_reason reason;
 
+        if (!policy)
+                return SM_REASON_INTERNAL;
+        choice.subset = sm_cell_of(NULL, scratch->root + policy->subsets + scratch->subset_index);
+        if (!choice.subset)
+                return SM_REASON_INTERNAL;
         /* The kernel keeps the mapped form in the IPv6 fields of an IPv4 socket. */
         address_set(source, msg->local_ip6[0], msg->local_ip6[1], msg->local_ip6[2], msg->local_ip6[3]);
-        reason = sm_choose_route(NULL, scratch->root, &request, &choice);
-        if (reason != SM_REASON_NONE)
-                return reason;
-        reason = sm_choose_subset(NULL, &choice);
-        if (reason != SM_REASON_NONE)
-                return reason;
         reason = sm_choose_endpoint(NULL, &choice, &request, bpf_ktime_get_ns(), NULL, 0);
-        scratch->route_index = choice.route_index;
-        scratch->route_state = choice.route->state;
-        scratch->timeout_ms = choice.route->timeout_ms;
-        scratch->subset_index = choice.subset_index;
-        scratch->subset_state = choice.subset->state;
         scratch->endpoint = choice.endpoint;
         return reason;
 }
@@ -256,7 +271,8 @@ static __always_inline enum sm_slow serve(struct sk_msg_md *msg, struct send *s)
         slow = check_request(msg, s);
         if (slow != SM_SLOW_NONE)
                 return slow;
-        if (choose(msg, s->scratch, s->copy, s->socket) != SM_REASON_NONE)
+        if (choose_subset(s->scratch, s->copy) != SM_REASON_NONE ||
+            choose_endpoint(msg, s->scratch, s->copy, s->socket) != SM_REASON_NONE)
                 return SM_SLOW_REFUSED;
         return take(msg, s);
 }

@@ -4,14 +4,18 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-/* Copies the first `n` bytes of a message, at most `max`, a power of two or not. Its first piece need not have
- * all of them: that is seen to. 0, or negative if they are not to be had. */
+/* Copies the first `n` bytes of a message, at most `max`, a power of two or not. Its first piece need not
+ * have all of them: that is seen to. 0, or negative if they are not to be had. */
 static __always_inline int message_copy(struct sk_msg_md *msg, void *to, __u32 n, __u32 max) {
         if (n == 0 || n > max)
                 return -1;
         if (msg->data + n > msg->data_end && bpf_msg_pull_data(msg, 0, n, 0) < 0)
                 return -1;
         if (msg->data + n > msg->data_end)
+                return -1;
+        /* For the verifier of Linux 6.1, which does not follow how both bounds are tested at once. */
+        asm volatile("" : "+r"(n));
+        if (n > max)
                 return -1;
         return bpf_probe_read_kernel(to, n, msg->data);
 }
