@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 /*
- * What the fast path relies on differs between kernels of the same number, as distributions take some patches
- * and leave others; so it is tried out.
+ * What the fast path relies on differs between kernels of the same number, as distributions take some
+ * patches and leave others; so it is tried out.
  */
 #define BPF_PROBES_MAX 16
 
@@ -16,6 +16,6 @@ typedef struct BpfProbes {
         size_t n_failed;
 } BpfProbes;
 
-/* Sends to 127.0.0.1, between sockets of its own, and takes a tenth of a second at most: what does not answer
- * by then has failed. Negative errno: nothing could be tried, and so nothing may be used. */
+/* Sends to 127.0.0.1, between sockets of its own, and waits a tenth of a second at most, for all together:
+ * what has not come by then has failed. Negative errno: nothing could be tried, so nothing may be used. */
 int bpf_probe_run(BpfProbes *ret);

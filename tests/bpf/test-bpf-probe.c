@@ -38,6 +38,8 @@ static void test_again(void **state) {
 
         assert_int_equal(bpf_probe_run(&first), 0);
         assert_int_equal(bpf_probe_run(&second), 0);
+        for (size_t i = 0; i < second.n_failed; i++)
+                print_message("failed: %s\n", second.failed[i]);
         assert_int_equal(first.features, second.features);
         assert_int_equal(first.n_failed, second.n_failed);
 }
