@@ -7,11 +7,12 @@
 #include "relay-list.h"
 
 /*
- * A hashed timer wheel. Setting a timer to a later time, which every request does, only stores the new
- * deadline: the wheel finds it when the old one comes and files it anew.
+ * A timer wheel. Setting a timer to a later time, which every request does, only stores the new deadline: the
+ * wheel finds it when the old one comes and files it anew. What is not due within a turn waits in a list, so
+ * that nobody has to wake up for it every time that the wheel comes round.
  */
 #define TIMER_TICK (10 * NSEC_PER_MSEC) /* a timer expires up to so much late */
-#define TIMER_SLOTS 1024                /* a turn is 10 s; later timers stay in for several */
+#define TIMER_SLOTS 1024                /* a turn is 10 s */
 
 typedef struct Timer Timer;
 struct Timer {
@@ -25,6 +26,8 @@ typedef struct TimerWheel {
         uint64_t tick;                    /* all up to this one have been looked at */
         uint64_t busy[TIMER_SLOTS / 64]; /* slots that may hold something */
         List slots[TIMER_SLOTS];
+        List later;
+        uint64_t review; /* the tick before the first of those is due; UINT64_MAX: there are none */
 } TimerWheel;
 
 void timer_wheel_init(TimerWheel *w, nsec_t now);

@@ -122,6 +122,35 @@ static void test_set_from_within(void **state) {
         timer_clear(&a.timer);
 }
 
+static void test_sleeps_until_what_is_far_off(void **state) {
+        nsec_t now = START;
+        TimerWheel w;
+        Alarm a, b;
+
+        timer_wheel_init(&w, now);
+        alarm_init(&a);
+        alarm_init(&b);
+        timer_set(&w, &a.timer, START + 60 * NSEC_PER_SEC);
+        timer_set(&w, &b.timer, START + 90 * NSEC_PER_SEC);
+        assert_true(timer_wheel_timeout(&w, now) > 59000); /* and not once each turn */
+        timer_set(&w, &a.timer, START + 61 * NSEC_PER_SEC);
+        now += 59995 * NSEC_PER_MSEC;
+        timer_wheel_run(&w, now);
+        assert_int_equal(a.n, 0);
+        run_until(&w, &now, START + 62 * NSEC_PER_SEC);
+        assert_int_equal(a.n, 1);
+        assert_int_equal(b.n, 0);
+        timer_set(&w, &b.timer, START + 63 * NSEC_PER_SEC); /* out of the list, into the wheel */
+        run_until(&w, &now, START + 64 * NSEC_PER_SEC);
+        assert_int_equal(b.n, 1);
+
+        timer_set(&w, &a.timer, START + 600 * NSEC_PER_SEC);
+        timer_clear(&a.timer);
+        run_until(&w, &now, START + 700 * NSEC_PER_SEC);
+        assert_int_equal(a.n, 1);
+        assert_int_equal(timer_wheel_timeout(&w, now), -1);
+}
+
 static void test_long_sleep(void **state) {
         Alarm alarms[100];
         TimerWheel w;
@@ -143,6 +172,7 @@ int main(void) {
                 cmocka_unit_test(test_put_off_and_brought_forward),
                 cmocka_unit_test(test_clear),
                 cmocka_unit_test(test_set_from_within),
+                cmocka_unit_test(test_sleeps_until_what_is_far_off),
                 cmocka_unit_test(test_long_sleep),
         };
 
