@@ -7,12 +7,6 @@
 #include "relay-upstream.h"
 #include "relay-worker.h"
 
-/* Until there is anybody else to take them. */
-__attribute__((weak)) void downstream_take_over(Worker *w, uint32_t downstream, Upstream *u, uint32_t owed,
-                                                enum sm_slow why) {
-        upstream_free(u);
-}
-
 bool slot_has_event(const Upstream *u) {
         return u->socket.readable || u->socket.ended || u->socket.error < 0;
 }

@@ -69,9 +69,6 @@ bool slot_has_event(const Upstream *u); /* bytes, the end, or an error */
 /* What TCP will know, and not know, of the request that the kernel has sent and the relay takes over. */
 void slot_note_request(Upstream *u);
 
-/* Where requests that are handed over go to. */
-void downstream_take_over(Worker *w, uint32_t downstream, Upstream *u, uint32_t owed, enum sm_slow why);
-
 /* relay-slot-close.c: connections that are of no use any more. */
 #define SLOT_TAKEN_INTERVAL TIMER_TICK /* looks again when D's program, which takes microseconds, had it */
 
