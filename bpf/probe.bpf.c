@@ -23,7 +23,7 @@ struct {
         __type(value, __u64);
 } probe_upstreams SEC(".maps");
 
-/* The thread that is known to send. */
+/* The thread that is sending, as the kernel names it: slicemeshd may be in a PID namespace. */
 struct {
         __uint(type, BPF_MAP_TYPE_SK_STORAGE);
         __uint(map_flags, BPF_F_NO_PREALLOC);
@@ -37,9 +37,12 @@ int probe_sent_result = 0; /* of that thread's last send() */
  * that upstream; anything else, by TCP. */
 SEC("sk_msg")
 int probe_move(struct sk_msg_md *msg) {
+        __u64 *sender = msg->sk ? bpf_sk_storage_get(&probe_senders, msg->sk, NULL, 0) : NULL;
         const __u8 *to = msg->data;
         __u32 key;
 
+        if (sender)
+                *sender = bpf_get_current_pid_tgid();
         if ((void *) (to + 1) > msg->data_end)
                 return SK_PASS;
         key = *to - '0';

@@ -207,7 +207,7 @@ int bpf_fast_attach(BpfPrograms *b, uint32_t *ret_features) {
                         error = error ?: r;
                 }
         }
-        *ret_features = features & SM_FAST_REQUESTS ? features : 0; /* the others are of no use alone */
+        *ret_features = features;
         return error;
 }
 

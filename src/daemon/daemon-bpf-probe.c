@@ -6,7 +6,6 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -219,9 +218,9 @@ static bool probe_order(const Probing *p) {
 }
 
 static bool probe_send_hook(const Probing *p) {
-        uint64_t thread = (uint64_t) getpid() << 32 | (uint32_t) syscall(SYS_gettid);
+        const uint64_t nobody = 0;
 
-        return bpf_map_update_elem(bpf_map__fd(p->bpf->maps.probe_senders), &p->s, &thread, BPF_ANY) == 0 &&
+        return bpf_map_update_elem(bpf_map__fd(p->bpf->maps.probe_senders), &p->s, &nobody, BPF_ANY) == 0 &&
                send_redirected(p) && p->bpf->bss->probe_sent_result == (int) strlen(TO_D);
 }
 

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <stdarg.h>
 
 #include "../basic/cleanup.h"
 #include "../basic/log.h"
+#include "../basic/macro.h"
 #include "../engine/engine-atomic.h"
 #include "daemon-bpf-fast.h"
+#include "daemon-bpf-probe.h"
 #include "daemon-bus.h"
 #include "daemon-fast.h"
 #include "daemon-surroundings.h"
@@ -126,23 +129,66 @@ void fast_relay_runs(Manager *m, bool runs) {
         apply(m);
 }
 
-/* Attaches what is there; *ret says what is not, and stays untouched if nothing is missing. */
-static int attach(Manager *m, uint32_t *ret_features, char **ret) {
-        const char *sentence;
+static int _printf_(2, 3) say(char **ret, const char *format, ...) {
+        va_list ap;
         int r;
 
-        *ret_features = 0;
+        va_start(ap, format);
+        r = vasprintf(ret, format, ap);
+        va_end(ap);
+        return r < 0 ? -ENOMEM : 0;
+}
+
+/* "fionread, order" */
+static char *join_failed(const BpfProbes *p) {
+        _cleanup_free_ char *text = strdup("");
+
+        for (size_t i = 0; text && i < p->n_failed; i++) {
+                char *longer = NULL;
+
+                if (say(&longer, "%s%s%s", text, i > 0 ? ", " : "", p->failed[i]) < 0)
+                        return NULL;
+                free(text);
+                text = longer;
+        }
+        return TAKE_PTR(text);
+}
+
+static int attach_probed(Manager *m, FastPath *f, const BpfProbes *p) {
+        _cleanup_free_ char *failed = join_failed(p);
+        int r;
+
+        if (!failed)
+                return -ENOMEM;
+        r = bpf_fast_attach(m->bpf, &f->attached);
+        f->attached &= p->features;
+        if (!(f->attached & SM_FAST_REQUESTS))
+                f->attached = 0; /* the others are of no use alone */
+        if (p->n_failed > 0)
+                return say(&f->lacking, "The kernel has failed these probes: %s.", failed);
+        if (r < 0)
+                return say(&f->lacking, "%s of its programs can be attached (%s).",
+                           f->attached ? "Not all" : "None", strerror(-r));
+        return 0;
+}
+
+/* Attaches what is there, and says why that is not all. */
+static int attach(Manager *m, FastPath *f) {
+        const char *sentence;
+        BpfProbes probes = {};
+        int r;
+
         if (!surroundings_fast_path(&sentence))
-                return asprintf(ret, "%s", sentence) < 0 ? -ENOMEM : 0;
+                return say(&f->lacking, "%s", sentence);
         r = bpf_fast_loaded(m->bpf);
         if (r < 0)
-                return asprintf(ret, "The kernel refuses its programs (%s). SLICEMESH_LOG=debug shows why.",
-                                strerror(-r)) < 0 ? -ENOMEM : 0;
-        r = bpf_fast_attach(m->bpf, ret_features);
+                return say(&f->lacking,
+                           "The kernel refuses its programs (%s). SLICEMESH_LOG=debug shows why.",
+                           strerror(-r));
+        r = bpf_probe_run(&probes);
         if (r < 0)
-                return asprintf(ret, "%s of its programs can be attached (%s).",
-                                *ret_features ? "Not all" : "None", strerror(-r)) < 0 ? -ENOMEM : 0;
-        return 0;
+                return say(&f->lacking, "What this kernel does could not be tried out (%s).", strerror(-r));
+        return attach_probed(m, f, &probes);
 }
 
 int fast_new(Manager *m, FastPath **ret) {
@@ -155,7 +201,7 @@ int fast_new(Manager *m, FastPath **ret) {
         /* The relay that the slicemeshd before this one knew is taken to be there still: connections that
          * are opened until it has greeted us would else be its own for good. */
         f->runs = f->control->features != 0;
-        r = attach(m, &f->attached, &f->lacking);
+        r = attach(m, f);
         if (r < 0)
                 return r;
         if (f->lacking)

@@ -11,6 +11,7 @@
 
 #include "../basic/macro.h"
 #include "daemon-bpf-fast.h"
+#include "daemon-bpf-probe.h"
 #include "daemon-bus.h"
 #include "daemon-fast.h"
 #include "daemon-surroundings.h"
@@ -22,8 +23,9 @@
 /* What the kernel has, and what outlives slicemeshd. */
 static struct {
         bool unsound;
-        int load_error, attach_error, relay_error;
+        int load_error, probe_error, attach_error, relay_error;
         uint32_t attached;
+        BpfProbes probes;
         struct sm_fast_control control;
         char relay[64];
 } kernel;
@@ -51,6 +53,11 @@ int bpf_fast_attach_relay(BpfPrograms *b, const char *cgroup) {
         return kernel.relay_error;
 }
 
+int bpf_probe_run(BpfProbes *ret) {
+        *ret = kernel.probes;
+        return kernel.probe_error;
+}
+
 struct sm_fast_control *bpf_fast_control(const BpfPrograms *b) {
         return &kernel.control;
 }
@@ -71,7 +78,7 @@ static void relay_starts(void) {
 
 static int setup(void **state) {
         memset(&kernel, 0, sizeof(kernel));
-        kernel.attached = ALL;
+        kernel.attached = kernel.probes.features = ALL;
         mesh.fast = true;
         manager.fast = NULL;
         return 0;
@@ -186,6 +193,9 @@ static void test_lacking(void **state) {
         kernel.load_error = -EINVAL;
         check_lacking(0, "refuses its programs (Invalid argument)");
         kernel.load_error = 0;
+        kernel.probe_error = -EMFILE;
+        check_lacking(0, "could not be tried out (Too many open files)");
+        kernel.probe_error = 0;
         kernel.attach_error = -EPERM;
         kernel.attached = SM_FAST_REQUESTS | SM_FAST_REPLIES;
         check_lacking(SM_FAST_REQUESTS | SM_FAST_REPLIES, "Not all");
@@ -193,12 +203,21 @@ static void test_lacking(void **state) {
         check_lacking(0, "None");
 }
 
+static void test_probes(void **state) {
+        kernel.probes = (BpfProbes) {
+                .features = SM_FAST_REQUESTS, .failed = { "fionread", "order" }, .n_failed = 2,
+        };
+        check_lacking(SM_FAST_REQUESTS, "failed these probes: fionread, order.");
+        kernel.probes.features = SM_FAST_SERVERS;
+        check_lacking(0, "failed these probes: fionread, order.");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_with_the_relay), TEST(test_unwatched), TEST(test_restart),
-                TEST(test_switch),         TEST(test_policy),    TEST(test_lacking),
+                TEST(test_switch),         TEST(test_policy),    TEST(test_lacking), TEST(test_probes),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -154,7 +154,8 @@ def test_with_a_relay_that_does_not_start():
 def test_without_a_policy():
     with Mesh({}) as h:
         assert h.get(BUS_PATH, MANAGER, 'State') == 'running'
-        assert h.attached() == []
+        wait_until(lambda: h.get(BUS_PATH, MANAGER, 'RelayState') == 'running', 'the relay to run')
+        assert h.attached() == [('/system.slice/slicemesh-relay.service', 'cgroup_sock_ops')]
 
 
 def test_with_a_broken_policy_from_the_start():
