@@ -7,6 +7,8 @@
 #include "relay-upstream.h"
 #include "relay-worker.h"
 
+#define IDLE_DIVISOR 8 /* idle for up to an eighth of the time too long */
+
 bool slot_has_event(const Upstream *u) {
         return u->socket.readable || u->socket.ended || u->socket.error < 0;
 }
@@ -89,12 +91,20 @@ void slot_ready(Upstream *u) {
         } while (!try_event(u, word));
 }
 
+/* The kernel uses connections without a word, so each has to be looked at when its time seems to be over: all
+ * at the same moments, for the sake of a relay that else could sleep. */
+void slot_set_timer(Upstream *u, nsec_t due) {
+        nsec_t step = MAX(u->idle_time / IDLE_DIVISOR, TIMER_TICK);
+
+        timer_set(&u->worker->timers, &u->timer, (due + step - 1) / step * step);
+}
+
 void slot_expired(Upstream *u, nsec_t now) {
         nsec_t due = slot_used(u) + u->idle_time;
 
         if (now >= due)
                 (void) slot_kill(u); /* which it is not if it is in use */
-        timer_set(&u->worker->timers, &u->timer, now >= due ? now + u->idle_time : due);
+        slot_set_timer(u, now >= due ? now + u->idle_time : due);
         slot_ready(u);
 }
 

@@ -194,7 +194,7 @@ int slot_offer(Upstream *u, nsec_t idle) {
                 return r;
         u->idle_since = w->now;
         u->idle_time = idle;
-        timer_set(&w->timers, &u->timer, w->now + idle);
+        slot_set_timer(u, w->now + idle);
         return 0;
 }
 

@@ -28,7 +28,7 @@
 #define N 8 /* slots, and of most other things */
 #define ENDPOINT 3
 #define DOWNSTREAM 6
-#define NOW (1000 * NSEC_PER_SEC)
+#define NOW (900 * NSEC_PER_SEC)
 #define IDLE (60 * NSEC_PER_SEC)
 
 static int memory[_SM_TABLE_MAX];
@@ -508,6 +508,20 @@ static void test_end_while_taken(void **state) {
         assert_int_equal(n_freed, 1);
 }
 
+static void test_timers_run_out_together(void **state) {
+        static Upstream u[2];
+
+        offer(&u[0]);
+        worker.now = NOW + IDLE / 20;
+        offer(&u[1]);
+        worker.now = NOW + IDLE / 10;
+        assert_int_equal(slot_offer(slot_take(&worker, ENDPOINT), IDLE), 0);
+        slot_expired(&u[0], NOW + IDLE);
+        assert_int_equal(u[0].slot, 0);
+        assert_int_equal(u[1].timer.deadline % (IDLE / 8), 0);
+        assert_in_range(u[1].timer.deadline, NOW + IDLE / 10 + IDLE, NOW + IDLE / 10 + IDLE * 9 / 8);
+}
+
 static void test_idle_time(void **state) {
         static Upstream u;
         uint32_t i;
@@ -801,6 +815,7 @@ int main(void) {
                 SLOT_TEST(test_end_while_idle),
                 SLOT_TEST(test_dead_in_a_programs_hands),
                 SLOT_TEST(test_end_while_taken),
+                SLOT_TEST(test_timers_run_out_together),
                 SLOT_TEST(test_idle_time),
                 SLOT_TEST(test_patience),
                 SLOT_TEST(test_patience_with_a_response),
