@@ -49,6 +49,8 @@ static struct slicemesh_bpf *open_programs(const FastPrograms *p) {
         assert_non_null(bpf);
         bpf_object__for_each_program(program, bpf->obj)
                 (void) bpf_program__set_autoload(program, program == bpf->progs.sm_pass);
+        (void) bpf_program__set_autoload(bpf->progs.sm_msg_caller, p->caller);
+        (void) bpf_program__set_autoload(bpf->progs.sm_msg_server, p->server);
         (void) bpf_program__set_autoload(bpf->progs.sm_enrol, p->enrol);
         (void) bpf_program__set_autoload(bpf->progs.sm_relay_sock_ops, p->relay);
         (void) bpf_program__set_autoload(bpf->progs.sm_msg_accepted, p->accepted);
@@ -59,6 +61,13 @@ static struct slicemesh_bpf *open_programs(const FastPrograms *p) {
                 struct bpf_map *map;
                 __u32 entries;
         } sizes[] = {
+                { bpf->maps.cells, FAST_SLOTS },
+                { bpf->maps.services, FAST_SLOTS },
+                { bpf->maps.subset_states, FAST_SLOTS },
+                { bpf->maps.route_states, FAST_SLOTS },
+                { bpf->maps.requests, FAST_SLOTS },
+                { bpf->maps.caller_scratches, FAST_SLOTS },
+                { bpf->maps.server_scratches, FAST_SLOTS },
                 { bpf->maps.slots, FAST_SLOTS },
                 { bpf->maps.downstreams, FAST_SLOTS },
                 { bpf->maps.idle_slots, FAST_SLOTS },
@@ -67,6 +76,7 @@ static struct slicemesh_bpf *open_programs(const FastPrograms *p) {
                 { bpf->maps.service_paths, FAST_SLOTS },
                 { bpf->maps.caller_sockets, FAST_MAP_SOCKETS },
                 { bpf->maps.server_sockets, FAST_MAP_SOCKETS },
+                { bpf->maps.upstream_sockets, FAST_MAP_SOCKETS },
                 { bpf->maps.accepted_sockets, FAST_MAP_SOCKETS },
         };
         for (size_t i = 0; i < ELEMENTSOF(sizes); i++)
@@ -84,6 +94,8 @@ static void map_tables(FastFixture *f) {
                 .endpoint_states = map_memory(bpf->maps.endpoint_states), .n_endpoints = FAST_SLOTS,
                 .service_counters = map_memory(bpf->maps.service_counters), .n_services = FAST_SLOTS,
         };
+        f->cells = map_memory(bpf->maps.cells);
+        f->services = map_memory(bpf->maps.services);
         f->service_paths = map_memory(bpf->maps.service_paths);
         f->slice_paths = map_memory(bpf->maps.slice_paths);
         f->control = map_memory(bpf->maps.fast_control);

@@ -17,7 +17,7 @@
 
 /* Which programs are loaded; all else is left out. */
 typedef struct FastPrograms {
-        bool enrol, relay, accepted, sent;
+        bool caller, server, enrol, relay, accepted, sent;
 } FastPrograms;
 
 typedef struct FastFixture {
@@ -27,6 +27,8 @@ typedef struct FastFixture {
         struct sm_tables tables;
         struct sm_path_counters *service_paths, *slice_paths;
         struct sm_fast_control *control;
+        struct sm_cell *cells;
+        struct sm_service *services;
 } FastFixture;
 
 /* As slice_fixture_enter(); loads the programs too. */
