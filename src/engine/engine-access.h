@@ -19,6 +19,12 @@
  * bpf_loop(), whose callback the verifier of Linux before 6.7 walks only once: a step may therefore set what
  * the context holds, but must never branch on what an earlier step has set.
  */
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define sm_little_endian(x) __builtin_bswap64(x)
+#else
+#define sm_little_endian(x) (x)
+#endif
+
 #ifdef __bpf__
 
 #include "../../bpf/engine-maps.h"
@@ -28,6 +34,11 @@
 /* Byte `i` of a head, which the kernel side copies into SM_HEAD_KERNEL_MAX bytes of a map's value. */
 static inline __u8 sm_byte_at(const __u8 *bytes, __u32 i) {
         return i < SM_HEAD_KERNEL_MAX ? bytes[i] : 0;
+}
+
+/* Eight of them, of which those from `end` on are of no meaning. */
+static inline __u64 sm_eight_at(const __u8 *bytes, __u32 i, __u32 end) {
+        return i <= SM_HEAD_KERNEL_MAX - 8 ? sm_little_endian(*(const __u64 *) (bytes + i)) : 0;
 }
 
 #else
@@ -71,6 +82,14 @@ SM_ACCESSOR(sm_idle_entry, struct sm_stack, idle_slots, n_idle_slots)
 /* Byte `i` of a head; the spans of a parsed head stay inside it. */
 static inline __u8 sm_byte_at(const __u8 *bytes, __u32 i) {
         return bytes[i];
+}
+
+static inline __u64 sm_eight_at(const __u8 *bytes, __u32 i, __u32 end) {
+        __u64 eight = 0;
+
+        if (i < end)
+                __builtin_memcpy(&eight, bytes + i, end - i < 8 ? end - i : 8);
+        return sm_little_endian(eight);
 }
 
 static inline void sm_loop(__u32 n, long (*step)(__u32, void *), void *context) {

@@ -7,11 +7,13 @@
 
 #include "engine-fields.h"
 #include "engine-framing.h"
+#include "engine-loop.h"
 #include "engine-parse.h"
 
 /*
- * Any bytes as a head, read as a request and as a response. The driver, the stepper and the driver on two
- * portions must agree; what they accept must hold together, and mean the same when it is written anew.
+ * Any bytes as a head, read as a request and as a response. The driver, also on two portions, the stepper
+ * and the kernel's driver must agree; what they accept must hold together, and mean the same when it is
+ * written anew.
  */
 
 #define CHECK(condition)         \
@@ -40,15 +42,28 @@ static int parse(const uint8_t *data, size_t size, enum sm_head_kind kind, size_
         return r != 0 ? r : sm_head_parse(&parser, head, data, (__u32) size);
 }
 
-static int step(const uint8_t *data, size_t size, enum sm_head_kind kind, struct sm_head *head) {
+static int step(const uint8_t *data, size_t size, enum sm_head_kind kind, __u32 limit,
+                struct sm_head *head) {
         struct sm_head_parser parser;
         int r = 0;
 
         memset(head, 0, sizeof(*head));
-        sm_head_start(&parser, head, kind, SM_HEAD_MAX);
+        sm_head_start(&parser, head, kind, limit);
         for (size_t i = 0; r == 0 && i < size; i++)
                 r = sm_head_step(&parser, head, data[i]);
         return r;
+}
+
+static int loop(const uint8_t *data, size_t size, enum sm_head_kind kind, __u32 limit,
+                struct sm_head *head) {
+        struct sm_head_parser parser;
+        struct sm_head_progress progress;
+        struct sm_head_loop l = { .parser = &parser, .head = head, .progress = &progress, .bytes = data };
+
+        memset(head, 0, sizeof(*head));
+        sm_head_loop_start(&l, kind, (__u32) size, limit);
+        sm_loop((__u32) size, sm_head_steps, &l);
+        return progress.result;
 }
 
 static void check_span(const struct sm_head *head, struct sm_span s) {
@@ -174,7 +189,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 int r = parse(data, size, kind, 0, &head);
 
                 CHECK(r > -_SM_REASON_MAX);
-                CHECK(step(data, size, kind, &other) == r);
+                CHECK(step(data, size, kind, SM_HEAD_MAX, &other) == r);
+                CHECK(memcmp(&head, &other, sizeof(head)) == 0);
+                CHECK(loop(data, size, kind, SM_HEAD_MAX, &other) == r);
                 CHECK(memcmp(&head, &other, sizeof(head)) == 0);
                 CHECK(parse(data, size, kind, split, &other) == r);
                 CHECK(memcmp(&head, &other, sizeof(head)) == 0);
@@ -182,6 +199,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                         check_head(data, size, kind, &head, r);
                         check_rewritten(data, &head, kind);
                 }
+                r = step(data, size, kind, 1 + (__u32) split % SM_HEAD_MAX, &head);
+                CHECK(loop(data, size, kind, 1 + (__u32) split % SM_HEAD_MAX, &other) == r);
+                CHECK(memcmp(&head, &other, sizeof(head)) == 0);
         }
         return 0;
 }

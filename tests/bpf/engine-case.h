@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "../../src/engine/engine-parser.h"
+#include "../../src/engine/engine-loop.h"
 
 /* What the program of engine.bpf.c is given, and what it makes of it: values of its maps `input` and
  * `output`. */
@@ -22,11 +22,14 @@ struct engine_input {
 struct engine_output {
         struct sm_head_parser parser;
         struct sm_head head;
+        struct sm_head_progress progress;
         __s32 parsed; /* what sm_head_step() returned last */
+        __u32 plain;  /* sm_request_is_plain() or sm_response_is_plain() */
         __u32 reason; /* enum sm_reason of the choice */
         __u32 route_index;
         __u32 subset_index;
         __u32 endpoint;
         __u32 passed_over;
         __u32 panic;
+        __u32 _pad;
 };

@@ -2,8 +2,9 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include "../../src/engine/engine-loop.h"
+#include "../../src/engine/engine-plain.h"
 #include "../../src/engine/engine-route.h"
-#include "../../src/engine/engine-step.h"
 #include "engine-case.h"
 
 /*
@@ -26,17 +27,21 @@ struct {
         __type(value, struct engine_output);
 } output SEC(".maps");
 
-struct step_context {
-        const struct engine_input *in;
-        struct engine_output *out;
-};
+static __noinline void parse(const struct engine_input *in, struct engine_output *out) {
+        struct sm_head_loop loop = {
+                .parser = &out->parser,
+                .head = &out->head,
+                .progress = &out->progress,
+                .bytes = in->bytes,
+        };
 
-static long step(__u32 i, void *context) {
-        struct step_context *c = context;
-
-        c->out->parsed = sm_head_step(&c->out->parser, &c->out->head,
-                                      sm_byte_at(c->in->bytes, c->out->parser.position));
-        return c->out->parsed != 0;
+        sm_head_loop_start(&loop, in->kind, in->length, in->limit);
+        if (in->length > 0)
+                sm_loop(in->length, sm_head_steps, &loop);
+        out->parsed = out->progress.result;
+        if (out->parsed > 0)
+                out->plain = in->kind == SM_HEAD_REQUEST ? sm_request_is_plain(&out->head, 0) :
+                                                           sm_response_is_plain(&out->head, 0);
 }
 
 static void choose(const struct engine_input *in, struct engine_output *out, const struct sm_head *head) {
@@ -65,19 +70,17 @@ static void choose(const struct engine_input *in, struct engine_output *out, con
 
 SEC("tc")
 int engine_request(struct __sk_buff *skb) {
-        struct step_context c;
+        const struct engine_input *in;
+        struct engine_output *out;
         __u32 zero = 0;
 
-        c.in = bpf_map_lookup_elem(&input, &zero);
-        c.out = bpf_map_lookup_elem(&output, &zero);
-        if (!c.in || !c.out)
+        in = bpf_map_lookup_elem(&input, &zero);
+        out = bpf_map_lookup_elem(&output, &zero);
+        if (!in || !out)
                 return 1;
-        sm_head_start(&c.out->parser, &c.out->head, c.in->kind, c.in->limit);
-        c.out->parsed = 0;
-        if (c.in->length > 0)
-                bpf_loop(c.in->length, step, &c, 0);
-        if (c.out->parsed > 0 && c.in->kind == SM_HEAD_REQUEST)
-                choose(c.in, c.out, &c.out->head);
+        parse(in, out);
+        if (out->parsed > 0 && in->kind == SM_HEAD_REQUEST)
+                choose(in, out, &out->head);
         return 0;
 }
 

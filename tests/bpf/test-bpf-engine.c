@@ -8,6 +8,7 @@
 #include <bpf/libbpf.h>
 
 #include "engine/engine-parse.h"
+#include "engine/engine-plain.h"
 #include "engine/engine-route.h"
 #include "engine/test-engine-policy.h"
 #include "engine/test-engine.h"
@@ -52,8 +53,17 @@ static const char *const requests[] = {
         "GET /public/x HTTP/1.1\r\nHost: [::1]:80\r\nContent-Length: 5\r\n\r\nhello",
 };
 
+static const char *const responses[] = {
+        "HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Tue, 24 Nov 2026 10:27:07 GMT\r\n"
+        "Content-Type: text/plain\r\nContent-Length: 12345678\r\nConnection: keep-alive\r\n\r\n",
+        "HTTP/1.1 404 \r\nx-a-name-that-is-longer-than-any-keyword-is: v\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n",
+        "HTTP/1.0 200\r\nConnection: close, x\r\nContent-Length:123456789\r\nA:  b \r\nUpgrade:\r\n\r\n",
+};
+
 static void input_start(struct engine_input *in, const char *text, size_t n, enum sm_head_kind kind) {
         memset(in, 0, sizeof(*in));
+        memset(in->bytes, 'a', sizeof(in->bytes)); /* of an earlier message, say */
         assert_true(n <= sizeof(in->bytes));
         memcpy(in->bytes, text, n);
         in->length = (__u32) n;
@@ -88,6 +98,9 @@ static void run_natively(const struct engine_input *in, TestTables *t, struct en
         if (!in->connection) {
                 sm_head_start(&out->parser, &out->head, in->kind, in->limit);
                 out->parsed = sm_head_parse(&out->parser, &out->head, in->bytes, in->length);
+                if (out->parsed > 0)
+                        out->plain = in->kind == SM_HEAD_REQUEST ? sm_request_is_plain(&out->head, 0) :
+                                                                   sm_response_is_plain(&out->head, 0);
         }
         if (in->connection || (out->parsed > 0 && in->kind == SM_HEAD_REQUEST))
                 choose_natively(in, t, out);
@@ -125,6 +138,7 @@ static void compare(const struct engine_input *in, TestTables *t, struct engine_
         if (native->parsed >= 0)
                 assert_int_equal(kernel.parser.position, native->parser.position);
         assert_memory_equal(&kernel.head, &native->head, sizeof(kernel.head));
+        assert_int_equal(kernel.plain, native->plain);
         assert_int_equal(kernel.reason, native->reason);
         assert_int_equal(kernel.route_index, native->route_index);
         assert_int_equal(kernel.subset_index, native->subset_index);
@@ -244,10 +258,14 @@ static void test_mutations(void **state) {
 
         test_full_policy(&t);
         for (int i = 0; i < MUTATIONS; i++) {
-                const char *text = requests[next(&seed) % COUNT(requests)];
+                __u32 which = next(&seed) % (COUNT(requests) + COUNT(responses));
+                int response = which >= COUNT(requests);
+                const char *text = response ? responses[which - COUNT(requests)] : requests[which];
 
-                input_start(&in, text, strlen(text), SM_HEAD_REQUEST);
+                input_start(&in, text, strlen(text), response ? SM_HEAD_RESPONSE : SM_HEAD_REQUEST);
                 in.random = next(&seed);
+                if (next(&seed) % 8 == 0)
+                        in.limit = 1 + next(&seed) % (in.length + 2);
                 for (__u32 n = next(&seed) % 3; n > 0; n--)
                         in.bytes[next(&seed) % in.length] = (__u8) bytes[next(&seed) % (sizeof(bytes) - 1)];
                 compare(&in, &t, &out);
