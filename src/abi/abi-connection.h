@@ -108,11 +108,24 @@ struct sm_enrolment {
 };
 _Static_assert(sizeof(struct sm_enrolment) == 64, "ABI");
 
+/*
+ * Whether the kernel moves the server's responses, or why they come by way of the relay. The texts are stable,
+ * the numbers are not.
+ *
+ * X(identifier, text, sentence for people)
+ */
+#define SM_ENROLLED_LIST(X)                                                                              \
+        X(ENROLLED, "direct", "The kernel moves the server's responses straight to its callers.")        \
+        X(ENROLLED_NOT_HERE, "not-here", "The server is on another host, or in another network namespace.") \
+        X(ENROLLED_UNMANAGED, "unmanaged", "The server is in no managed slice.")                         \
+        X(ENROLLED_BLOCKING, "blocking", "The server's socket is blocking.")                             \
+        X(ENROLLED_UNREAD, "unread", "The server has not read everything that it was sent.")             \
+        X(ENROLLED_BUSY, "busy",                                                                         \
+          "The server's socket has a program of somebody else's, or there is no room for it.")
+
 enum sm_enrolled {
-        SM_ENROLLED,
-        SM_ENROLLED_NOT_HERE,  /* no such socket in this network namespace: the endpoint is remote */
-        SM_ENROLLED_UNMANAGED, /* the server is in no managed slice */
-        SM_ENROLLED_BLOCKING,  /* its socket is blocking */
-        SM_ENROLLED_UNREAD,    /* it has not read everything that it was sent */
-        SM_ENROLLED_BUSY,      /* somebody else's program has the socket, or the map is full */
+#define SM_ENROLLED_ENUM(id, text, sentence) SM_##id,
+        SM_ENROLLED_LIST(SM_ENROLLED_ENUM)
+#undef SM_ENROLLED_ENUM
+        _SM_ENROLLED_MAX,
 };

@@ -46,7 +46,7 @@ struct sm_endpoint_state {
         __u32 connections;    /* upstream connections that are open, idle ones included */
         __u64 avoid_until;    /* picks pass over this endpoint until then, while there is another */
         __u32 failures_in_row; /* connections that failed since one last succeeded */
-        __u32 _pad0;
+        __u32 enrolled; /* 1 + enum sm_enrolled, of the connection that was pooled last; 0 = of none yet */
         __u64 requests; /* sent to it, or connections of a tcp service */
         __u64 failures; /* connections that failed, and responses that broke off */
         __u64 _pad[3];

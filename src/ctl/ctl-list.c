@@ -123,13 +123,13 @@ Table *list_endpoints(const Mesh *m) {
                 { .key = "subset", .title = _("SUBSET"), .shrinks = true },
                 { .key = "endpoint", .title = _("ENDPOINT"), .shrinks = true },
                 { .key = "address" },
-                { .key = "local" },
                 { .key = "weight", .title = _("WEIGHT"), .right = true },
                 { .key = "admin" },
                 { .key = "state", .title = _("STATE") },
                 { .key = "in-flight", .title = _("NOW"), .right = true },
                 { .key = "requests", .title = _("REQUESTS"), .right = true },
                 { .key = "failures", .title = _("FAILURES"), .right = true },
+                { .key = "answers", .title = _("ANSWERS") },
                 { .key = "path" },
         };
         Table *t = table_new(columns, ELEMENTSOF(columns));
@@ -141,13 +141,13 @@ Table *list_endpoints(const Mesh *m) {
                 table_add_string(t, STYLE_NORMAL, e->subset);
                 table_add_string(t, STYLE_NORMAL, e->text);
                 table_add_string(t, STYLE_NORMAL, e->address);
-                table_add_boolean(t, STYLE_NORMAL, e->local, "");
                 table_add_count(t, STYLE_NORMAL, e->weight);
                 table_add_string(t, STYLE_NORMAL, e->admin);
                 table_add_string(t, state_style(e->state), e->state);
                 table_add_count(t, STYLE_NORMAL, e->in_flight);
                 table_add_count(t, STYLE_NORMAL, e->requests);
                 add_failures(t, e->failures);
+                table_add_string(t, answers_style(e->answers), e->answers);
                 table_add_string(t, STYLE_DIM, e->path);
         }
         return t;

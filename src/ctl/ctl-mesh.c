@@ -115,10 +115,10 @@ static const Property endpoint_properties[] = {
         { "Subset", read_text, offsetof(MeshEndpoint, subset) },
         { "Text", read_text, offsetof(MeshEndpoint, text) },
         { "Address", read_text, offsetof(MeshEndpoint, address) },
-        { "Local", read_boolean, offsetof(MeshEndpoint, local) },
         { "Weight", read_u32, offsetof(MeshEndpoint, weight) },
         { "Admin", read_text, offsetof(MeshEndpoint, admin) },
         { "State", read_text, offsetof(MeshEndpoint, state) },
+        { "Answers", read_text, offsetof(MeshEndpoint, answers) },
         { "InFlight", read_u32, offsetof(MeshEndpoint, in_flight) },
         { "Connections", read_u32, offsetof(MeshEndpoint, connections) },
         { "Requests", read_u64, offsetof(MeshEndpoint, requests) },
@@ -156,7 +156,7 @@ static int read_endpoint(sd_bus_message *m, Mesh *mesh, const char *path) {
                 return -ENOMEM;
         *e = (MeshEndpoint) {
                 .path = path, .service = "", .subset = "", .text = "", .address = "", .admin = "",
-                .state = "",
+                .state = "", .answers = "",
         };
         return properties_read(m, endpoint_properties, ELEMENTSOF(endpoint_properties), e);
 }

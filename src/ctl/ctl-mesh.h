@@ -57,8 +57,7 @@ typedef struct MeshRoutes {
 } MeshRoutes;
 
 typedef struct MeshEndpoint {
-        const char *path, *service, *subset, *text, *address, *admin, *state;
-        bool local;
+        const char *path, *service, *subset, *text, *address, *admin, *state, *answers;
         uint32_t weight, in_flight, connections;
         uint64_t requests, failures;
 } MeshEndpoint;

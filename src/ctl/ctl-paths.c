@@ -60,6 +60,10 @@ void add_paths_field(Table *t, const char *label, const Paths *p) {
                                  count_to_text(p->remote, remote));
 }
 
+TextStyle answers_style(const char *answers) {
+        return streq(answers, "direct") ? STYLE_GOOD : STYLE_DIM;
+}
+
 void print_slow_reasons(const Paths *p) {
         print_reasons(_("Not by the fast path"), &p->slow, slow_sentence);
 }

@@ -24,6 +24,9 @@ uint64_t paths_slow(const Paths *p);
 void table_add_fast_share(Table *t, const Paths *p);
 void add_paths_field(Table *t, const char *label, const Paths *p);
 
+/* How an endpoint's Answers looks. */
+TextStyle answers_style(const char *answers);
+
 /* Why the others did not, in sentences. */
 void print_slow_reasons(const Paths *p);
 void paths_to_json(const Paths *p, JsonWriter *w, const char *key);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "../abi/abi-connection.h"
 #include "../abi/abi-reason.h"
 #include "../abi/abi-slow.h"
 #include "ctl-i18n.h"
@@ -12,7 +13,8 @@ typedef struct Reason {
         const char *sentence;
 } Reason;
 
-/* Why a request is refused or fails; and why one does not take the fast path. */
+/* Why a request is refused or fails; why one does not take the fast path; why responses of a server do
+ * not. */
 static const Reason reasons[_SM_REASON_MAX] = {
 #define REASON_ROW(id, text, status, sentence) [SM_REASON_##id] = { text, status, sentence },
         SM_REASONS(REASON_ROW)
@@ -21,6 +23,10 @@ static const Reason reasons[_SM_REASON_MAX] = {
 #define SLOW_ROW(id, text, sentence) [SM_SLOW_##id] = { text, 0, sentence },
         SM_SLOW_LIST(SLOW_ROW)
 #undef SLOW_ROW
+}, answers[_SM_ENROLLED_MAX] = {
+#define ANSWER_ROW(id, text, sentence) [SM_##id] = { text, 0, sentence },
+        SM_ENROLLED_LIST(ANSWER_ROW)
+#undef ANSWER_ROW
 };
 
 static const char *find_sentence(const Reason *list, size_t n, const char *text) {
@@ -63,5 +69,7 @@ ExitStatus verb_reasons(const Options *o, int n, char **arguments) {
                 add_reason(t, "failure", &reasons[i]);
         for (size_t i = SM_SLOW_NONE + 1; i < ELEMENTSOF(slow_reasons); i++)
                 add_reason(t, "slow", &slow_reasons[i]);
+        for (size_t i = 0; i < ELEMENTSOF(answers); i++)
+                add_reason(t, "answers", &answers[i]);
         return output_table(o, t);
 }

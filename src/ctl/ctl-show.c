@@ -56,7 +56,6 @@ static Table *subset_table(const MeshService *s, const char *subset) {
         const TableColumn columns[] = {
                 { .key = "endpoint", .title = _("ENDPOINT"), .shrinks = true },
                 { .key = "address", .title = address_title, .shrinks = true },
-                { .key = "local" },
                 { .key = "weight", .title = _("WEIGHT"), .right = true },
                 { .title = _("SHARE"), .right = true },
                 { .key = "admin" },
@@ -65,6 +64,7 @@ static Table *subset_table(const MeshService *s, const char *subset) {
                 { .key = "connections" },
                 { .key = "requests", .title = _("REQUESTS"), .right = true },
                 { .key = "failures", .title = _("FAILURES"), .right = true },
+                { .key = "answers", .title = _("ANSWERS") },
                 { .key = "path" },
         };
         Table *t = table_new(columns, ELEMENTSOF(columns));
@@ -78,7 +78,6 @@ static Table *subset_table(const MeshService *s, const char *subset) {
                         continue;
                 table_add_string(t, STYLE_NORMAL, e->text);
                 table_add_string(t, STYLE_NORMAL, e->address);
-                table_add_boolean(t, STYLE_NORMAL, e->local, "");
                 table_add_count(t, STYLE_NORMAL, e->weight);
                 table_add_share(t, enabled ? e->weight : 0, total);
                 table_add_string(t, STYLE_NORMAL, e->admin);
@@ -87,6 +86,7 @@ static Table *subset_table(const MeshService *s, const char *subset) {
                 table_add_count(t, STYLE_NORMAL, e->connections);
                 table_add_count(t, STYLE_NORMAL, e->requests);
                 table_add_count(t, e->failures > 0 ? STYLE_BAD : STYLE_NORMAL, e->failures);
+                table_add_string(t, answers_style(e->answers), e->answers);
                 table_add_string(t, STYLE_DIM, e->path);
         }
         return t;

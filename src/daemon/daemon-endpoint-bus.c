@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "../abi/abi-connection.h"
 #include "../basic/cleanup.h"
-#include "../basic/own-address.h"
 #include "../basic/parse-util.h"
 #include "../basic/string-util.h"
 #include "daemon-bus-object.h"
@@ -34,11 +34,20 @@ static int property_get_address(sd_bus *bus, const char *path, const char *inter
         return sd_bus_message_append(reply, "s", address_port_to_string(&e->address, e->port, text));
 }
 
-static int property_get_local(sd_bus *bus, const char *path, const char *interface, const char *property,
-                              sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+static int property_get_answers(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        static const char *const texts[] = {
+                "",
+#define ENROLLED_TEXT(id, text, sentence) text,
+                SM_ENROLLED_LIST(ENROLLED_TEXT)
+#undef ENROLLED_TEXT
+        };
         const Endpoint *e = userdata;
+        const struct sm_endpoint_state *state =
+                sm_endpoint_state_at(tables_view(e->service->manager->tables), e->id);
+        uint32_t i = state ? __atomic_load_n(&state->enrolled, __ATOMIC_RELAXED) : 0;
 
-        return sd_bus_message_append(reply, "b", (int) address_is_own(&e->address));
+        return sd_bus_message_append(reply, "s", i < ELEMENTSOF(texts) ? texts[i] : "");
 }
 
 static int property_get_admin(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -247,11 +256,11 @@ static const sd_bus_vtable endpoint_vtable[] = {
         SD_BUS_PROPERTY("Subset", "s", property_get_subset, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Text", "s", NULL, offsetof(Endpoint, text), SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Address", "s", property_get_address, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-        SD_BUS_PROPERTY("Local", "b", property_get_local, 0, 0),
         SD_BUS_PROPERTY("Weight", "u", NULL, offsetof(Endpoint, weight),
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Admin", "s", property_get_admin, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("State", "s", property_get_state, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Answers", "s", property_get_answers, 0, 0),
         SD_BUS_PROPERTY("InFlight", "u", property_get_counter, 0, 0),
         SD_BUS_PROPERTY("Connections", "u", property_get_counter, 0, 0),
         SD_BUS_PROPERTY("Requests", "t", property_get_counter, 0, 0),

@@ -328,7 +328,7 @@ static void tables_zero_state(Tables *t, TableId kind, uint32_t id) {
                 struct sm_endpoint_state *state = &t->view.endpoint_states[id];
 
                 state->avoid_until = state->requests = state->failures = 0;
-                state->failures_in_row = 0;
+                state->failures_in_row = state->enrolled = 0;
                 break;
         }
         case ID_SUBSET:

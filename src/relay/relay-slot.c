@@ -105,6 +105,14 @@ static int fill_key(const Upstream *u, struct sm_server_key *ret) {
         return 0;
 }
 
+/* For people. Workers may differ, and the last word counts. */
+static void tell_enrolled(const Upstream *u, enum sm_enrolled result) {
+        struct sm_endpoint_state *state = sm_endpoint_state_at(&u->tables->tables, u->endpoint);
+
+        if (state)
+                __atomic_store_n(&state->enrolled, 1 + (__u32) result, __ATOMIC_RELAXED);
+}
+
 /* Whether the kernel moves the server's responses as well. What cannot be done now cannot be done later: the
  * endpoint is on another host, or in no managed slice. The exception is -EAGAIN. */
 static int enrol(Upstream *u, const struct sm_slot *slot, uint32_t i, uint32_t connection) {
@@ -120,6 +128,8 @@ static int enrol(Upstream *u, const struct sm_slot *slot, uint32_t i, uint32_t c
                                      "the relay: %m.");
                 s->complained = true;
         }
+        if (r >= 0)
+                tell_enrolled(u, (enum sm_enrolled) r);
         if (r == SM_ENROLLED_UNREAD && u->n_enrolments++ < ENROLMENTS_MAX)
                 return -EAGAIN;
         return r == SM_ENROLLED;

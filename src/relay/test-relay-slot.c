@@ -243,6 +243,11 @@ static void event(Upstream *u, bool readable, bool ended) {
         slot_ready(u);
 }
 
+/* What slicemeshd sees of it. */
+static __u32 enrolled(void) {
+        return sm_endpoint_state_at(&worker.slots.tables->tables, ENDPOINT)->enrolled;
+}
+
 static void test_local_server(void **state) {
         static Upstream u;
 
@@ -254,6 +259,7 @@ static void test_local_server(void **state) {
         assert_int_equal(slot(1)->stack, sm_idle_index(ENDPOINT, 1, 2));
         assert_int_equal(slot(1)->endpoint, ENDPOINT);
         assert_int_equal(slot(1)->local, 1);
+        assert_int_equal(enrolled(), 1 + SM_ENROLLED);
         assert_int_equal(kernel.upstream_slot, 0);
         assert_int_equal(kernel.enrolment.slot, 1);
         assert_int_equal(kernel.enrolment.connection, sm_slot_connection(word_of(1)));
@@ -270,6 +276,7 @@ static void test_remote_server(void **state) {
         kernel.program = SM_ENROLLED_NOT_HERE;
         assert_int_equal(offer(&u), 0);
         assert_int_equal(slot(1)->local, 0);
+        assert_int_equal(enrolled(), 1 + SM_ENROLLED_NOT_HERE);
         assert_int_equal(kernel.upstream_slot, 1);
         assert_int_equal(kernel.context.slot, 1);
 }

@@ -70,7 +70,7 @@ class Interfaces:
 def endpoint(service, subset, text, address, weight=1, admin='enabled', state='up', in_flight=0, requests=0,
              failures=0):
     return {'Service': service, 'Subset': subset, 'Text': text, 'Address': address,
-            'Local': address.startswith('10.1.0.11:'), 'Weight': weight,
+            'Answers': 'direct' if address.startswith('10.1.0.11:') else '', 'Weight': weight,
             'Admin': admin, 'State': state, 'InFlight': in_flight, 'Connections': in_flight + 1,
             'Requests': requests, 'Failures': failures}
 

@@ -92,8 +92,8 @@ def test_show(mesh):
                  'Fast path:  89.9% of 123k requests, 12.3k of them', '  blocking         Callers whose'):
         assert part in text
     rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.startswith('  10.')}
-    assert rows['10.1.0.11:8080'] == ['3', '75%', 'up', '2', '92.0k', '0']
-    assert rows['10.1.0.11:9090'] == ['1', '-', 'draining', '1', '300', '0']
+    assert rows['10.1.0.11:8080'] == ['3', '75%', 'up', '2', '92.0k', '0', 'direct']
+    assert rows['10.1.0.11:9090'] == ['1', '-', 'draining', '1', '300', '0', 'direct']
     reasons = re.search(r'^Not by the fast path\n(.*?)\n\n', text, re.M | re.S)[1]
     assert re.findall(r'^ +([0-9.]+k?) +([a-z-]+) ', reasons, re.M) == [('8.00k', 'blocking'),
                                                                        ('4.50k', 'split')]
@@ -121,7 +121,7 @@ def test_show_json(mesh):
     assert service['reasons']['retried'] == 300
     assert service['paths'] == {'fast': 98500, 'remote': 12300, 'slow': {'split': 4500, 'blocking': 8000}}
     assert [limit['limit'] for limit in service['fast-limits']] == ['blocking', 'from-the-future']
-    assert [e['local'] for e in service['subsets'][0]['endpoints']] == [True, False]
+    assert [e['answers'] for e in service['subsets'][0]['endpoints']] == ['direct', '']
 
 
 def test_no_such_service(mesh):

@@ -70,6 +70,14 @@ def test_fast_path(mesh):
     assert fast_path(mesh) == before
 
 
+@pytest.mark.skipif(modes.MODE != 'on', reason='the fast path may be off')
+def test_answers(mesh):
+    """The servers are in a slice that is not managed."""
+    mesh.spread('http://127.71.0.10', 6)
+    endpoints = json.loads(ctl(mesh, 'list', 'endpoints', '--json'))
+    assert {e['answers'] for e in endpoints if e['subset'] == 'stable'} == {'unmanaged'}
+
+
 def test_fast_path_limits(mesh):
     found = json.loads(ctl(mesh, 'explain', '--json', 'http://127.71.0.10/'))
     assert found['fast-path']['slow'] == 'none'
