@@ -31,13 +31,19 @@
 
 #define sm_loop(n, step, context) bpf_loop(n, step, context, 0)
 
+/* Or the compiler concludes from earlier checks that one is not needed, which the verifier of 6.1 does
+ * not follow. */
+#define sm_forget(x) asm volatile("" : "+r"(x))
+
 /* Byte `i` of a head, which the kernel side copies into SM_HEAD_KERNEL_MAX bytes of a map's value. */
 static inline __u8 sm_byte_at(const __u8 *bytes, __u32 i) {
+        sm_forget(i);
         return i < SM_HEAD_KERNEL_MAX ? bytes[i] : 0;
 }
 
 /* Eight of them, of which those from `end` on are of no meaning. */
 static inline __u64 sm_eight_at(const __u8 *bytes, __u32 i, __u32 end) {
+        sm_forget(i);
         return i <= SM_HEAD_KERNEL_MAX - 8 ? sm_little_endian(*(const __u64 *) (bytes + i)) : 0;
 }
 
