@@ -5,12 +5,14 @@
 #include "relay-fast.h"
 #include "relay-worker.h"
 
-/* So that the program on A finds out which it is. Without that answers go by TCP, as all others do. */
+/* So that the program on A sees what is sent, and knows which it is. Without that all answers go by TCP. */
 static void enrol(const Downstream *d) {
         const Fast *f = &d->fast;
         struct sm_relay_context context = { .downstream = f->index };
         __u64 fd = (__u64) d->socket.fd;
 
+        if (!(shared_tables_features(f->tables) & SM_FAST_REPLIES))
+                return;
         if (bpf_map_set(f->tables->relay_contexts, &d->socket.fd, &context) >= 0)
                 (void) bpf_map_set(f->tables->accepted_sockets, &f->index, &fd);
 }
@@ -23,8 +25,10 @@ void fast_adopt(Downstream *d, const struct sm_caller *caller) {
 
         list_init(&f->link);
         f->slow = caller->socket.slow;
-        if (caller->socket.downstream == 0 || !shared || d->worker->index >= t->workers)
-                return; /* the last: it has no stacks */
+        if (d->refused)
+                f->slow = SM_SLOW_FULL;
+        if (caller->socket.downstream == 0 || !shared || d->refused || d->worker->index >= t->workers)
+                return; /* the last: there are no stacks of its slots */
         if (!sm_downstream_adopt(shared, &word)) {
                 f->slow = SM_SLOW_CALLER_GONE;
                 return;
