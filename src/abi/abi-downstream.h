@@ -54,8 +54,8 @@ struct sm_downstream {
         __u32 chosen_endpoint;
         __u32 chosen_route; /* these two are indexes in the policy */
         __u32 chosen_subset;
-        /* By the relay alone: 1 while what it sends to A is the answer to a request that the kernel had taken,
-         * whole and at most SM_FAST_MAX bytes, and everything sent before is `written`; else 0. */
+        /* By the relay alone: 1 while what it sends to A is the answer to a request that the kernel had
+         * taken, whole and at most SM_FAST_MAX bytes, and everything sent before is `written`; else 0. */
         __u32 inject;
         __u32 _pad0;
         __u64 _pad[2];

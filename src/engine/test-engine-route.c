@@ -177,7 +177,8 @@ static void test_restore(void **state) {
         for (__u32 i = 0; i < 3; i++) {
                 __u32 split, cursor;
 
-                assert_int_equal(sm_pick_for_connection(&t.view, TEST_BASE, &r.q, 0, &chosen), SM_REASON_NONE);
+                assert_int_equal(sm_pick_for_connection(&t.view, TEST_BASE, &r.q, 0, &chosen),
+                                 SM_REASON_NONE);
                 split = t.route_states[chosen.route->state].cursor;
                 cursor = t.subset_states[chosen.subset->state].cursor;
                 assert_true(sm_choice_restore(&t.view, TEST_BASE, chosen.route_index, chosen.subset_index,

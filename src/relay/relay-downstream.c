@@ -18,8 +18,8 @@
 #define IDLE_TIME_DEFAULT (60 * NSEC_PER_SEC) /* of a service that is not in force */
 
 /*
- * The kernel answers: nothing may be sent, and what the caller sends meanwhile is left alone. It does not tell
- * when it is through.
+ * The kernel answers: nothing may be sent, and what the caller sends meanwhile is left alone. It does not
+ * tell when it is through.
  */
 static void wait_for_kernel(Downstream *d) {
         d->recheck = MAX(RECHECK_FIRST, MIN(2 * d->recheck, RECHECK_LAST));

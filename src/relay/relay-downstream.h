@@ -54,14 +54,14 @@ void downstream_run(Downstream *d);
 void downstream_begin(Downstream *d, Exchange *x);
 
 /*
- * The slot of `u` has become RELAY, by whoever: what the kernel had taken from that downstream is to be answered.
- * `owed` as for SM_REMAINING_*, `why` it did not stay the kernel's, or SM_SLOW_NONE for a remote endpoint,
- * whose response always comes by way of the relay. Takes over `u`; may free it and the downstream.
+ * The slot of `u` has become RELAY, by whoever: what the kernel had taken from that downstream is to be
+ * answered. `owed` as for SM_REMAINING_*, `why` it did not stay the kernel's, or SM_SLOW_NONE for a remote
+ * endpoint, whose response always comes by way of the relay. Takes over `u`; may free it and the downstream.
  */
 void downstream_take_over(Worker *w, uint32_t downstream, Upstream *u, uint32_t owed, enum sm_slow why);
 
-/* Closes it and ends its exchange, of which the caller cannot take what it got for complete. Where the kernel
- * answers and is faster, that happens a little later. */
+/* Closes it and ends its exchange, of which the caller cannot take what it got for complete. Where the
+ * kernel answers and is faster, that happens a little later. */
 void downstream_abort(Downstream *d);
 
 /* Keep-alive connections without a request are closed, the others after it. */

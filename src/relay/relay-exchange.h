@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "../basic/time-util.h"
 #include "../abi/abi-slow.h"
+#include "../basic/time-util.h"
 #include "../engine/engine-parse.h"
 #include "../engine/engine-route.h"
 #include "relay-flow.h"

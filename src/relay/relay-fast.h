@@ -33,8 +33,8 @@ void fast_adopt(Downstream *d, const struct sm_caller *caller);
 /* The worker's connection with that index in the memory of these tables, NULL if there is none. */
 Downstream *fast_find(Worker *w, const SharedTables *t, uint32_t index);
 
-/* Whether the kernel answers a request of it, so that nothing is to be sent; and over which slot: the state in
- * whole, 0 if it does not. */
+/* Whether the kernel answers a request of it, so that nothing is to be sent; and over which slot: the state
+ * in whole, 0 if it does not. */
 uint64_t fast_kernel(const Fast *f);
 
 /* Before the connection is closed: the kernel takes no more of it. False: it has taken one already, and the
