@@ -91,8 +91,8 @@ void slot_ready(Upstream *u) {
         } while (!try_event(u, word));
 }
 
-/* The kernel uses connections without a word, so each has to be looked at when its time seems to be over: all
- * at the same moments, for the sake of a relay that else could sleep. */
+/* The kernel uses connections without a word, so each is looked at when its time seems to be over: all
+ * of them at the same moments, for the sake of a relay that else could sleep. */
 void slot_set_timer(Upstream *u, nsec_t due) {
         nsec_t step = MAX(u->idle_time / IDLE_DIVISOR, TIMER_TICK);
 

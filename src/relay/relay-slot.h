@@ -57,7 +57,7 @@ struct sm_slot *slot_entry(const Upstream *u); /* of one that has a slot */
 void slot_ready(Upstream *u);
 void slot_expired(Upstream *u, nsec_t now);
 
-void slot_set_timer(Upstream *u, nsec_t due); /* for slot_expired(); a little later, if that saves wake-ups */
+void slot_set_timer(Upstream *u, nsec_t due); /* a little later, if that saves waking up */
 
 /* Its memory is left: a request under way is handed over, else it is closed. */
 void slot_abandon(Upstream *u);

@@ -7,9 +7,9 @@
 #include "relay-list.h"
 
 /*
- * A timer wheel. Setting a timer to a later time, which every request does, only stores the new deadline: the
- * wheel finds it when the old one comes and files it anew. What is not due within a turn waits in a list, so
- * that nobody has to wake up for it every time that the wheel comes round.
+ * A timer wheel. Setting a timer to a later time, which every request does, only stores the new deadline:
+ * the wheel finds it when the old one comes and files it anew. What is not due within a turn is in a list,
+ * so that nobody has to wake up for it every time that the wheel comes round.
  */
 #define TIMER_TICK (10 * NSEC_PER_MSEC) /* a timer expires up to so much late */
 #define TIMER_SLOTS 1024                /* a turn is 10 s */

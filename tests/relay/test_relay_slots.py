@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Connections that relay and kernel share: what becomes of them when the relay, slicemeshd, the tables or the
-endpoints are replaced, and with time."""
+"""Connections that relay and kernel share: what becomes of them when the relay, slicemeshd, the tables or
+the endpoints are replaced, and with time."""
 
 import pathlib
 import time
