@@ -6,6 +6,7 @@ import os
 import pathlib
 import statistics
 import subprocess
+import sys
 
 SCRIPT = pathlib.Path(__file__).with_name('wrk.lua')
 TICK_US = 1000000 // os.sysconf('SC_CLK_TCK')
@@ -35,17 +36,43 @@ def process_us(pid):
     return (int(utime) + int(stime)) * TICK_US
 
 
-def run_wrk(port, target, connections, seconds, pid):
-    url = f'http://127.0.0.1:{port}/{target}'
-    command = ['wrk', '-t1', f'-c{connections}', f'-d{seconds}s', '-s', SCRIPT, url]
-    before, own_before = busy_us(), process_us(pid)
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    cpu, own_cpu = busy_us() - before, process_us(pid) - own_before
+def context_switches(pids):
+    """Of all their threads."""
+    total = 0
+    for path in (path for pid in pids for path in pathlib.Path(f'/proc/{pid}/task').glob('*/status')):
+        total += sum(int(line.split()[1]) for line in path.read_text(encoding='ascii').splitlines()
+                     if 'voluntary_ctxt_switches' in line)
+    return total
+
+
+def wrk(url, connections, seconds):
+    return ['wrk', '-t1', f'-c{connections}', f'-d{max(1, round(seconds))}s', '-s', SCRIPT, url]
+
+
+def run_wrk(url, connections, seconds, pids, within=lambda command: command):
+    """pids: the processes of `own_cpu`. within: makes the command line run where the client is to be."""
+    before, own_before = busy_us(), sum(map(process_us, pids))
+    output = subprocess.run(within(wrk(url, connections, seconds)), check=True, capture_output=True,
+                            text=True).stdout
+    cpu, own_cpu = busy_us() - before, sum(map(process_us, pids)) - own_before
     result = json.loads(output.splitlines()[-1])
     requests = max(1, result['requests'])
     return Run(rate=result['requests'] / result['duration_us'] * 1e6, cpu=cpu / requests,
                own_cpu=own_cpu / requests, p50=result['p50_us'], p99=result['p99_us'],
                errors=result['errors'])
+
+
+def take_turns(cases, rounds, run):
+    """cases: {case: [path]}; run(case, path) returns a Run. {case: {name of path: [Run]}}"""
+    results = {case: {path.name: [] for path in paths} for case, paths in cases.items()}
+    for number in range(rounds):
+        print(f'round {number + 1} of {rounds}', file=sys.stderr)
+        for case, paths in cases.items():
+            # Each round begins with another path, so that none always follows the same one.
+            first = number % len(paths)
+            for path in paths[first:] + paths[:first]:
+                results[case][path.name].append(run(case, path))
+    return results
 
 
 def median(runs):

@@ -30,7 +30,7 @@ http {{
   uwsgi_temp_path {directory}/uwsgi;
   scgi_temp_path {directory}/scgi;
   server {{
-    listen 127.0.0.1:{port} backlog=1024;
+    listen {address}:{port} backlog=1024;
     location = /{small} {{ return 200 "{body}"; }}
     location / {{ root {directory}/www; open_file_cache max=10; }}
   }}
@@ -51,7 +51,7 @@ frontend bench
   bind 127.0.0.1:{port}
   default_backend servers
 backend servers
-  server nginx 127.0.0.1:{server}
+  server nginx {server}
 '''
 
 
@@ -90,7 +90,8 @@ class Nginx:
         (directory / 'www').mkdir()
         (directory / 'www' / str(LARGE)).write_bytes(bytes(range(256)) * (LARGE // 256))
         config = directory / 'nginx.conf'
-        config.write_text(NGINX.format(directory=directory, port=self.port, small=SMALL, body='x' * SMALL))
+        config.write_text(NGINX.format(directory=directory, address='127.0.0.1', port=self.port, small=SMALL,
+                                       body='x' * SMALL))
         self.process = subprocess.Popen(['nginx', '-c', config, '-p', directory])
         self.pid = self.process.pid
         wait_for_port(self.port, self.process)
@@ -108,7 +109,7 @@ class Haproxy:
     def __init__(self, directory, server):
         self.port = free_port()
         config = directory / 'haproxy.cfg'
-        config.write_text(HAPROXY.format(port=self.port, server=server))
+        config.write_text(HAPROXY.format(port=self.port, server=f'127.0.0.1:{server}'))
         self.process = subprocess.Popen(['haproxy', '-db', '-f', config])
         self.pid = self.process.pid
         wait_for_port(self.port, self.process)
