@@ -106,7 +106,7 @@ static int teardown(void **state) {
         return bpf_pins_remove(f->pins) < 0;
 }
 
-/* What is pinned below the only layout; -ENOENT. */
+/* What is pinned below the only layout, the first of several; -ENOENT. */
 static int open_pin(const Fixture *f, const char *name) {
         _cleanup_free_ char *pattern = NULL;
         glob_t found = {};
@@ -114,7 +114,6 @@ static int open_pin(const Fixture *f, const char *name) {
 
         assert_true(asprintf(&pattern, "%s/*/%s", f->pins, name) > 0);
         if (glob(pattern, 0, NULL, &found) == 0) {
-                assert_int_equal(found.gl_pathc, 1);
                 fd = bpf_obj_get(found.gl_pathv[0]);
                 globfree(&found);
         }
@@ -413,6 +412,7 @@ static void test_partly_refused(void **state) {
         assert_int_equal(bpf_fast_attach(f->bpf, &features), -EBUSY);
         assert_int_equal(features, 0);
         f->refuse_verdict = false;
+        restart(f);
         attach(f);
 }
 
