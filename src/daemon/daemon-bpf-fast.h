@@ -14,8 +14,8 @@
  * -EOPNOTSUPP: BpfSettings.fast was not set. */
 int bpf_fast_loaded(const BpfPrograms *b);
 
-/* Attaches all but the relay's; once. *ret_features is what is in working order (enum sm_fast_feature), on failure
- * too; the errno is that of the first thing that is not. */
+/* Attaches all but the relay's; once. *ret_features is what is in working order (enum sm_fast_feature), on
+ * failure too; the errno is that of the first thing that is not. */
 int bpf_fast_attach(BpfPrograms *b, uint32_t *ret_features);
 
 /* To the cgroup that the relay is alone in, in place of an earlier relay's. */

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Whether the fast path is used: what slicemeshd attaches for it and when, who may switch it, what is said."""
+"""Whether the fast path is used: what slicemeshd attaches for it and when, who switches it, what is said."""
 import contextlib
 
 import modes
