@@ -43,7 +43,9 @@ enum sm_reason request_choose(Exchange *x) {
         request_read_policy(x, policy);
         x->epoch = x->worker->epoch;
         list_append(&x->worker->readers, &x->reader_link);
-        if (fast_choice(&x->downstream->fast, t, downstream_consumed(x->downstream), base, &x->choice))
+        /* What stands before the copy of a taken request is no place in A's stream. */
+        if (!x->adopted &&
+            fast_choice(&x->downstream->fast, t, downstream_consumed(x->downstream), base, &x->choice))
                 return SM_REASON_NONE;
 
         exchange_fill_request(x, &q);

@@ -8,9 +8,9 @@
 #include "relay-worker.h"
 
 /*
- * What the kernel had begun and does not end becomes an exchange like any other: its request is through, and
- * what is left of the response comes from the connection that the kernel had chosen. So what follows, sending
- * the request again included, is the same code.
+ * What the kernel had begun and does not end becomes an exchange like any other: its request is through,
+ * and what is left of the response comes from the connection that the kernel had chosen. So what follows,
+ * sending the request again included, is the same code.
  *
  * The kernel's program has counted the request, its body, its route, subset and endpoint; what is counted at
  * the end is left.
@@ -137,15 +137,16 @@ static void break_off(Downstream *d, Exchange *x) {
 
 /* There is no memory: an end to what D's program has counted. */
 static void give_up(Downstream *d, Upstream *u) {
-        struct sm_service_counters *c = sm_service_counters_at(&u->tables->tables, downstream_service(d));
+        const struct sm_tables *t = &u->tables->tables;
+        uint32_t service = downstream_service(d);
+        struct sm_service_counters *c = sm_service_counters_at(t, service);
 
-        if (c) {
+        if (c && service > 0) {
                 __atomic_fetch_sub(&c->active, 1, __ATOMIC_RELAXED);
                 count(&c->status[0], 1);
         }
-        __atomic_fetch_sub(&sm_endpoint_state_at(&u->tables->tables, u->endpoint)->in_flight, 1,
-                           __ATOMIC_RELAXED);
-        count_slow(&u->tables->tables, downstream_service(d), d->slice, SM_SLOW_RESPONSE_BROKEN);
+        __atomic_fetch_sub(&sm_endpoint_state_at(t, u->endpoint)->in_flight, 1, __ATOMIC_RELAXED);
+        count_slow(t, service, d->slice, SM_SLOW_RESPONSE_BROKEN);
         upstream_free(u);
         downstream_abort(d);
 }

@@ -37,7 +37,9 @@ static enum sm_downstream_state state_of(Bench *b) {
 
 /* As sock_ops leaves it. */
 static void connect_caller(Bench *b) {
-        b->caller.socket.downstream = sm_downstream_new(&b->tables.tables, &b->unused, &b->caller.downstream_word);
+        __u64 *word = &b->caller.downstream_word;
+
+        b->caller.socket.downstream = sm_downstream_new(&b->tables.tables, &b->unused, word);
         assert_int_equal(b->caller.socket.downstream, INDEX);
 }
 

@@ -82,7 +82,8 @@ static struct sm_downstream *downstream_of(Lab *l, const char *text, uint32_t *r
 }
 
 static struct sm_slot *slot_of(Lab *l, const char *text, uint32_t *ret) {
-        return index_of(text, l->kernel.tables.n_slots, ret) >= 0 ? sm_slot_entry(&l->kernel.tables, *ret) : NULL;
+        return index_of(text, l->kernel.tables.n_slots, ret) >= 0
+                ? sm_slot_entry(&l->kernel.tables, *ret) : NULL;
 }
 
 static int slow_of(const char *text, uint16_t *ret) {
@@ -110,7 +111,9 @@ static int verb_connect(Lab *l, char **a, JsonWriter *w) {
         uint16_t port;
         int r;
 
-        if (lab_parse_caller(a, &key, &port) < 0 || parse_unsigned(a[3], &slice) < 0 || slice >= SM_SLICES_MAX)
+        if (lab_parse_caller(a, &key, &port) < 0)
+                return -EINVAL;
+        if (parse_unsigned(a[3], &slice) < 0 || slice >= SM_SLICES_MAX)
                 return -EINVAL;
         r = lab_describe_caller(l, a[2], &caller);
         if (r < 0)
@@ -168,7 +171,8 @@ static int verb_used(Lab *l, char **a, JsonWriter *w) {
         return 0;
 }
 
-/* choose DOWNSTREAM AT SERVICE ENDPOINT: what D's program leaves of a choice, of the first route and subset. */
+/* choose DOWNSTREAM AT SERVICE ENDPOINT: what D's program leaves of a choice, of the first route and
+ * subset. */
 static int verb_choose(Lab *l, char **a, JsonWriter *w) {
         const LabEndpoint *e = lab_mesh_find_endpoint(&l->mesh, a[2], a[3]);
         struct sm_downstream *d;
@@ -222,8 +226,8 @@ static void count_taken(Lab *l, const struct sm_slot *s) {
         __sync_fetch_and_add(&e->in_flight, 1);
 }
 
-/* take DOWNSTREAM SERVICE ENDPOINT TIMEOUT-MS REQUEST: what D's program does with that request, up to where it
- * has moved. -ENOENT: there is no idle connection. */
+/* take DOWNSTREAM SERVICE ENDPOINT TIMEOUT-MS REQUEST: what D's program does with that request, up to where
+ * it has moved. -ENOENT: there is no idle connection. */
 static int verb_take(Lab *l, char **a, JsonWriter *w) {
         const LabEndpoint *e = lab_mesh_find_endpoint(&l->mesh, a[1], a[2]);
         struct sm_tables *t = &l->kernel.tables;

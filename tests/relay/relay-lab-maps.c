@@ -50,8 +50,8 @@ static int load_program(void) {
                 { .code = BPF_JMP | BPF_EXIT },
         };
 
-        return RET_NERRNO(bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, tables[SM_TABLE_ENROL].name, "GPL", enrolled,
-                                        ELEMENTSOF(enrolled), NULL));
+        return RET_NERRNO(bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, tables[SM_TABLE_ENROL].name, "GPL",
+                                        enrolled, ELEMENTSOF(enrolled), NULL));
 }
 
 static int create_map(enum sm_table t) {

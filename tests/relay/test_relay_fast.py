@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the relay does for the kernel's fast path, and when the kernel leaves something to it. The lab plays the
-programs: no byte moves by itself here, so the test sends to U what S would have sent to the relay."""
+"""What the relay does for the kernel's fast path, and when the kernel leaves something to it. The lab plays
+the programs: no byte moves by itself here, so the test sends to U what S would have sent to the relay."""
 
 import socket
 import time
