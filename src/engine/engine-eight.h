@@ -46,7 +46,7 @@ static inline __u64 sm_flag_no_digit(__u64 eight) {
         return (~is_digit | eight) & SM_EACH_BYTE(0x80);
 }
 
-/* What the first `n` bytes say, 1 ... 8 digits: neighbours are put together to pairs, and those two by two. */
+/* What the first `n` bytes say, 1 ... 8 digits: neighbours are put together, and then those neighbours. */
 static inline __u32 sm_decimal(__u64 eight, __u32 n) {
         __u64 v = (eight - SM_EACH_BYTE('0')) << (64 - 8 * n);
 
