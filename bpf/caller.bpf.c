@@ -42,6 +42,7 @@ struct send {
         struct caller_scratch *scratch;
         const struct sm_policy *policy;
         __u64 sent; /* sm_stream.sent */
+        __u32 head_max;
         __u32 size;
 };
 
@@ -57,6 +58,7 @@ static __always_inline enum sm_slow check_connection(struct sk_msg_md *msg, stru
                 return SM_SLOW_UNAVAILABLE;
         if (!(SM_READ_ONCE(control->features) & SM_FAST_REQUESTS))
                 return SM_READ_ONCE(control->slow) ?: SM_SLOW_OFF;
+        s->head_max = control->head_max;
         stream_read(tcp, &stream);
         s->sent = stream.sent;
         if (!sm_downstream_may_take(s->downstream, &stream) || stream_has_ingress(tcp))
@@ -94,6 +96,8 @@ static __always_inline enum sm_slow check_request(struct sk_msg_md *msg, struct 
         if (r == -SM_REASON_HEAD_TOO_LARGE) /* or not all there */
                 return n >= SM_HEAD_KERNEL_MAX ? SM_SLOW_TOO_LARGE : SM_SLOW_SPLIT;
         if (r <= 0)
+                return SM_SLOW_REFUSED;
+        if (head->length > s->head_max)
                 return SM_SLOW_REFUSED;
         if (head->flags & SM_HEAD_CHUNKED)
                 return SM_SLOW_CODED;
@@ -216,6 +220,7 @@ static __always_inline enum sm_slow leave_choice(const struct send *s, enum sm_s
         struct sm_downstream *d = s->downstream;
 
         d->chosen_root = s->scratch->root;
+        d->chosen_revision = s->policy->revision;
         d->chosen_endpoint = s->scratch->endpoint;
         d->chosen_route = s->scratch->route_index;
         d->chosen_subset = s->scratch->subset_index;

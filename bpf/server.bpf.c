@@ -18,7 +18,7 @@
 /* By slot; S's lock guards it. */
 struct server_scratch {
         struct parsing parsing;
-        __u8 bytes[SM_HEAD_KERNEL_MAX]; /* RESPONSE_HEAD_MAX of which are used: what a head's bytes are read by */
+        __u8 bytes[SM_HEAD_KERNEL_MAX]; /* as sm_byte_at() wants; RESPONSE_HEAD_MAX of them are used */
 };
 
 struct {
@@ -46,6 +46,15 @@ static __always_inline __u16 policy_flags(const struct sm_slot *slot) {
         return policy ? policy->flags : 0;
 }
 
+/* What the relay takes of a head. */
+static __always_inline __u32 head_max(void) {
+        const struct sm_fast_control *control;
+        __u32 zero = 0;
+
+        control = bpf_map_lookup_elem(&fast_control, &zero);
+        return control ? control->head_max : 0;
+}
+
 /* Whether the kernel can answer with this, of which the message is the beginning. */
 static __always_inline enum sm_slow check_response(struct sk_msg_md *msg, struct answer *a) {
         const struct sm_head *head = &a->scratch->parsing.head;
@@ -65,6 +74,8 @@ static __always_inline enum sm_slow check_response(struct sk_msg_md *msg, struct
         body = sm_response_size(head, a->slot->method);
         if (body < 0)
                 return SM_SLOW_RESPONSE_FRAMING;
+        if (head->length > head_max())
+                return SM_SLOW_RESPONSE_TOO_LARGE;
         if (body > SM_FAST_MAX || head->length + body > SM_FAST_MAX)
                 return SM_SLOW_RESPONSE_TOO_LARGE;
         if (a->size > head->length + body)

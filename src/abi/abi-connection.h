@@ -109,8 +109,8 @@ struct sm_enrolment {
 _Static_assert(sizeof(struct sm_enrolment) == 64, "ABI");
 
 /*
- * Whether the kernel moves the server's responses, or why they come by way of the relay. The texts are stable,
- * the numbers are not.
+ * Whether the kernel moves the server's responses, or why they come by way of the relay. The texts are
+ * stable, the numbers are not.
  *
  * X(identifier, text, sentence for people)
  */

@@ -57,7 +57,7 @@ struct sm_downstream {
         /* By the relay alone: 1 while what it sends to A is the answer to a request that the kernel had
          * taken, whole and at most SM_FAST_MAX bytes, and everything sent before is `written`; else 0. */
         __u32 inject;
-        __u32 _pad0;
+        __u32 chosen_revision; /* of that policy; its place may be another's by now */
         __u64 _pad[2];
 };
 _Static_assert(sizeof(struct sm_downstream) == 2 * SM_CELL_SIZE, "ABI");

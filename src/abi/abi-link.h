@@ -40,8 +40,8 @@ enum sm_link_type {
         SM_LINK_EVENT,        /* struct sm_link_event */
 };
 
-/* Descriptors of SM_LINK_TABLES, in this order. Those before _SM_TABLE_MAPPED_MAX are mapped, read-write where
- * the comments of abi-state.h, abi-slot.h and abi-downstream.h let the relay write, else read-only. */
+/* Descriptors of SM_LINK_TABLES, in this order. Those before _SM_TABLE_MAPPED_MAX are mapped, read-write
+ * where the comments of abi-state.h, abi-slot.h and abi-downstream.h let the relay write, else read-only. */
 enum sm_table {
         SM_TABLE_CELLS,
         SM_TABLE_SERVICES,

@@ -36,7 +36,8 @@ struct sm_fast_control {
         /* What slicemeshd remembers over a restart: */
         __u32 disabled; /* switched off, by whoever spoke last */
         __u32 policy;   /* what mesh.yaml said last: 0 = nothing yet, 1 = enabled, 2 = not */
-        __u32 _pad[11];
+        __u32 head_max; /* longest head that the relay would take; what is more is for it to refuse */
+        __u32 _pad[10];
 };
 _Static_assert(sizeof(struct sm_fast_control) == SM_CELL_SIZE, "ABI");
 

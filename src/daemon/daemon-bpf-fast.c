@@ -120,7 +120,7 @@ static int fill_free_downstreams(BpfPrograms *b) {
         return r;
 }
 
-int bpf_fast_prepare(BpfPrograms *b, unsigned workers) {
+int bpf_fast_prepare(BpfPrograms *b, const BpfSettings *s) {
         void *control;
         int r;
 
@@ -133,7 +133,8 @@ int bpf_fast_prepare(BpfPrograms *b, unsigned workers) {
         if (r < 0)
                 return r;
         b->fast_control = control;
-        b->fast_control->workers = workers;
+        b->fast_control->workers = s->workers;
+        b->fast_control->head_max = s->max_head;
         return 0;
 }
 

@@ -35,5 +35,5 @@ int bpf_pin_each(const char *path, bpf_pin_each_t each, void *userdata);
 /* The fast path's share of bpf_programs_new(): before loading, whether its programs are to be loaded; and
  * after it, what is in its maps. */
 void bpf_fast_choose(BpfPrograms *b, bool fast);
-int bpf_fast_prepare(BpfPrograms *b, unsigned workers);
+int bpf_fast_prepare(BpfPrograms *b, const BpfSettings *s);
 void bpf_fast_done(BpfPrograms *b);

@@ -174,7 +174,7 @@ int bpf_programs_new(const BpfSettings *s, BpfPrograms **ret) {
                         return r;
         }
         b->fast_error = error;
-        r = bpf_fast_prepare(b, s->workers);
+        r = bpf_fast_prepare(b, s);
         if (r < 0)
                 return r;
 

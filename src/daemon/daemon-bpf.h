@@ -27,6 +27,7 @@ typedef struct BpfSettings {
         unsigned max_connections;
         unsigned fast_connections, fast_upstreams; /* of the fast path at once */
         unsigned workers;                          /* of the relay */
+        unsigned max_head;                         /* bytes, likewise */
         bool fast; /* load the fast path's programs too; its maps are there in any case */
 } BpfSettings;
 

@@ -81,6 +81,7 @@ static void choose_settings(Manager *m) {
                 .fast_connections = mesh->fast_connections,
                 .fast_upstreams = mesh->fast_upstreams,
                 .workers = manager_n_workers(mesh),
+                .max_head = (unsigned) mesh->max_head,
                 .fast = surroundings_fast_path(&why_not),
         };
 }

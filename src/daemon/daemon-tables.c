@@ -438,9 +438,9 @@ uint64_t tables_epoch(const Tables *t) {
 
 /*
  * The id of a service or an endpoint is not given away while something is in flight to it: its end would be
- * counted on the next one. Raising the generation tells the relay which connections are not the next one's. To
- * an endpoint the kernel might still use such a connection, as it looks at the id alone: so the id rests once
- * more, until the relay, which looks at each new epoch, has closed them.
+ * counted on the next one. Raising the generation tells the relay which connections are not the next
+ * one's. To an endpoint the kernel might still use such a connection, as it looks at the id alone: so the id
+ * rests once more, until the relay, which looks at each new epoch, has closed them.
  */
 static bool tables_release(Tables *t, Retired *retired) {
         if (retired->kind == RETIRED_EXTENT) {

@@ -266,6 +266,10 @@ static void test_choice(void **state) {
         assert_true(fast_choice(&b->d.fast, t, 100, 1, &c));
         assert_int_equal(c.endpoint, 7);
         assert_ptr_equal(c.policy, policy);
+        policy->revision = 2; /* another policy at the same place */
+        assert_false(fast_choice(&b->d.fast, t, 100, 1, &c));
+        s->chosen_revision = 2;
+        assert_true(fast_choice(&b->d.fast, t, 100, 1, &c));
         s->chosen_route = 1;
         assert_false(fast_choice(&b->d.fast, t, 100, 1, &c));
         fast_release(&b->d.fast);

@@ -114,6 +114,7 @@ static Path start(bool local) {
         fast_fixture_reset(&fixture);
         *fixture.control = (struct sm_fast_control) {
                 .features = SM_FAST_REQUESTS | SM_FAST_SERVERS, .workers = 1,
+                .head_max = SM_HEAD_MAX,
         };
         make_policy();
         make_downstream(&p.caller);

@@ -149,7 +149,8 @@ def enumerators(text, name):
 def names(folder):
     top = folder.parent.parent
     model = (folder / 'slot.pml').read_text(encoding='utf-8')
-    abi = ''.join((top / f'src/abi/abi-{name}.h').read_text(encoding='utf-8') for name in ('slot', 'downstream'))
+    abi = ''.join((top / f'src/abi/abi-{name}.h').read_text(encoding='utf-8')
+                  for name in ('slot', 'downstream'))
     wrong = []
     for prefix, enum in (('SM_SLOT', 'sm_slot_state'), ('SM_DOWNSTREAM', 'sm_downstream_state')):
         code = dict(zip(enumerators(abi, enum), range(99)))

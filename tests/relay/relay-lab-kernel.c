@@ -183,6 +183,7 @@ static int verb_choose(Lab *l, char **a, JsonWriter *w) {
         if (!d || !e || parse_unsigned(a[1], &at) < 0)
                 return -EINVAL;
         d->chosen_root = sm_service_at(&l->kernel.tables, d->service)->root;
+        d->chosen_revision = sm_service_at(&l->kernel.tables, d->service)->revision;
         d->chosen_endpoint = e->id;
         d->chosen_route = d->chosen_subset = 0;
         sm_store(&d->chosen_at, at);
