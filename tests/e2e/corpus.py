@@ -2,8 +2,8 @@
 """What test_parity.py has sent and answered: requests and responses, byte by byte and send by send.
 
 Client and server (clients/script.py, servers/script.py) both read this. A request's target is /ANSWER/CASE,
-and ANSWER names what the server is to do. Steps are bytes, one send each; a number of seconds to wait; and of
-the server CLOSE and RESET.
+and ANSWER names what the server is to do. Steps are bytes, one send each; a number of seconds to wait; and
+of the server CLOSE and RESET.
 """
 import dataclasses
 import random
@@ -13,6 +13,7 @@ NODELAY_PAUSE = 0.002  # so much later a send is a segment of its own for sure
 
 # As src/abi/abi-limits.h has them.
 FAST_MAX, HEAD_MAX, KEPT_MAX = 65536, 8192, 12288
+RESPONSE_HEAD_MAX = 4096  # as bpf/server.bpf.c has it
 
 
 def content(size):
@@ -80,7 +81,7 @@ ANSWERS = {
     **{f'total-{n}': [sized(n, response)] for n in (1000, 8192, 8193, 16384, 65535, FAST_MAX, FAST_MAX + 1)},
     **{f'body-{n}': [response(content(n))] for n in (100_000, 200_000)},
     **{f'head-{n}': [padded(n, 'HTTP/1.1 200 OK', body=b'body')]
-       for n in (4097, HEAD_MAX, HEAD_MAX + 1, 12_000)},
+       for n in (RESPONSE_HEAD_MAX, RESPONSE_HEAD_MAX + 1, 12_000)},
     # HEAD, and statuses that have no body whatever they announce
     'announced': [BODILESS.format('200 OK', 'Content-Length: 100000\r\n').encode()],
     'status-204': [BODILESS.format('204 No Content', '').encode()],
@@ -121,8 +122,8 @@ ANSWERS = {
 
 @dataclasses.dataclass
 class Case:
-    """near, far: what its requests may count under while the fast path is on; far: if the server is remote or
-    in no managed slice. same: without a mesh all is the same, byte for byte; else only with it, on and off.
+    """near, far: what its requests may count under while the fast path is on; far: if the server is remote
+    or in no managed slice. same: also without a mesh all is the same, byte for byte.
     answers: so many the client waits for. gone: it closes after so many seconds instead."""
     name: str
     send: list
@@ -157,8 +158,9 @@ def with_head(size, body=None):
 
 def request_cases():
     yield Case('method-HEAD', [request('/announced/method-HEAD', 'HEAD')])
-    for method in ('GET', 'DELETE', 'OPTIONS', 'BREW'):
+    for method in ('GET', 'DELETE', 'BREW'):
         yield case(f'method-{method}', lambda target, m=method: request(target, m))
+    yield case('method-OPTIONS', lambda target: request(target, 'OPTIONS'), 'rewritten')
     for method in ('POST', 'PUT', 'PATCH'):
         yield case(f'method-{method}', lambda target, m=method: request(target, m, body=b'a=b'))
     for size in (0, 1, 1000, 4096, 10_000):
@@ -184,11 +186,16 @@ def request_cases():
     yield case('chunked-parts', lambda target: pieces(
         request(target, 'POST', coding) + chunks(content(3000), 700), 333, NODELAY_PAUSE),
         'coded', 'split', 'not-in-step')
-    for field in ('Connection: close', 'Connection: keep-alive', 'Keep-Alive: timeout=5', 'TE: trailers',
-                  'Connection: X-Hop\r\nX-Hop: 1', 'Proxy-Connection: keep-alive'):
-        yield case(f'field {field.splitlines()[0]}', lambda target, f=field: request(target, fields=(f,)),
+    yield case('hop-keep-alive', lambda target: request(target, fields=('Connection: keep-alive',)))
+    fields = {'close': 'Connection: close',
+              'keep-alive-field': 'Keep-Alive: timeout=5', 'te': 'TE: trailers',
+              'named': 'Connection: X-Hop\r\nX-Hop: 1', 'proxy': 'Proxy-Connection: keep-alive'}
+    for name, field in fields.items():
+        yield case(f'hop-{name}', lambda target, f=field: request(target, fields=(f,)),
                    'rewritten', same=False)
-    yield case('refused', lambda target: f'GET {target} HTTP/1.1\r\n\r\n'.encode(), 'refused', same=False)
+    yield case('malformed', lambda target: f'GET {target} HTTP/1.1\r\n\r\n'.encode(), 'refused', same=False)
+    yield case('no-route', lambda target: f'GET {target} HTTP/1.1\r\nHost: elsewhere\r\n\r\n'.encode(),
+               'refused', same=False)
 
 
 def split_cases():
@@ -217,7 +224,8 @@ def pipelined_cases():
 
 NEAR = {
     'bytewise': 'response-malformed', 'head-in-two': 'response-malformed',
-    'until-close': 'response-framing', 'chunked-large': 'response-too-large',
+    **dict.fromkeys(('until-close', 'chunked', 'chunked-empty', 'chunked-parts', 'chunked-large',
+                     'trailers'), 'response-framing'),
     'early-hints': 'interim', 'interim-at-once': 'interim',
     'says-close': 'response-rewritten', 'says-keep-alive': 'response-rewritten',
     'names-fields': 'response-rewritten', 'http-1.0': 'response-rewritten',
@@ -225,14 +233,16 @@ NEAR = {
     'less-than-announced': 'upstream-died', 'reset-in-body': 'upstream-died',
     'closes': 'upstream-died', 'resets': 'upstream-died', 'timed-out': 'patience',
     f'total-{FAST_MAX + 1}': 'response-too-large', 'body-100000': 'response-too-large',
-    'body-200000': 'response-too-large', f'head-{HEAD_MAX + 1}': 'response-too-large',
+    'body-200000': 'response-too-large', f'head-{RESPONSE_HEAD_MAX + 1}': 'response-too-large',
     'head-12000': 'response-too-large',
 }
 # What a relay must do otherwise than nobody in between.
 CHANGED = ('says-close', 'says-keep-alive', 'names-fields', 'http-1.0', 'more-than-announced', 'until-close',
            'less-than-announced', 'reset-in-body', 'nonsense', 'closes', 'resets', 'timed-out')
 DYING = ('closes', 'resets')
-FAR = {'closes': 'upstream-died', 'resets': 'upstream-died', 'timed-out': 'patience'}
+# Of all answers of a server that is not reached by the kernel, what is not remote.
+FAR = {'closes': 'upstream-died', 'resets': 'upstream-died', 'less-than-announced': 'upstream-died',
+       'reset-in-body': 'upstream-died', 'nonsense': 'response-malformed', 'timed-out': 'patience'}
 
 
 def response_cases():
@@ -241,7 +251,8 @@ def response_cases():
         near = (NEAR.get(answer, 'fast'),)
         yield Case(f'answer-{answer}', [request(f'/{answer}/x', method)], near,
                    far=(FAR.get(answer, 'remote'),), same=answer not in CHANGED)
-    yield Case('caller-gone', [request('/late/gone')], ('caller-gone',), answers=0, gone=0.02)
+    yield Case('caller-gone', [request('/late/gone')], ('caller-gone',), far=('caller-gone', 'remote'),
+               answers=0, gone=0.02)
 
 
 CASES = {c.name: c for c in (*request_cases(), *split_cases(), *pipelined_cases(), *response_cases())}

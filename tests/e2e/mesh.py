@@ -21,6 +21,7 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 HERE = TOP / 'tests/e2e'
 BUILD = pathlib.Path(os.environ.get('SLICEMESH_BUILD', TOP / 'build'))
 LONG = bool(os.environ.get('SLICEMESH_TEST_LONG'))
+SOAK_CLIENT, SOAK_SERVER = (BUILD / f'tests/e2e/soak-{end}' for end in ('client', 'server'))
 PYTHON = '/usr/bin/python3'  # the one that Debian's packages are for
 
 BUS_NAME = 'io.slicemesh.Mesh1'
@@ -158,10 +159,28 @@ class Mesh(MeshHost):
             self.output(*command.split())
         assert f'dev to-{name}' in self.output('ip', 'route', 'get', there)
 
+    def start_soak(self, name, address, slice_='server.slice', *manner):
+        """tests/e2e/soak-server.c"""
+        self.start(f'soak-{name}', SOAK_SERVER, address, 8080, *manner, slice_=slice_)
+        wait_until(lambda: self.listening(address, 8080), f'server {name}', seconds=30)
+
+    def soak(self, address, requests, *options, connections=32):
+        """What soak-client.c has seen; Failed if an answer was wrong or missing."""
+        return json.loads(self.run(SOAK_CLIENT, address, 80, connections, requests, *options))
+
+    def idle(self, service):
+        """Waits until nothing of it is under way any more, by any count."""
+        path = self.service_path(service)
+        wait_until(lambda: self.get(path, SERVICE, 'ActiveRequests') == 0, 'all to be over', seconds=60)
+        for endpoint in (e for subset in self.get(path, SERVICE, 'Subsets') for e in subset[2]):
+            wait_until(lambda e=endpoint: self.get(e, ENDPOINT, 'InFlight') == 0, 'nothing to be in flight')
+
     def kill_server(self, name):
-        self.systemctl('kill', '--signal=KILL', f'server-{name}.service')
-        wait_until(lambda: self.unit(f'server-{name}.service', 'ActiveState') in ('inactive', 'failed'),
-                   'its end')
+        self.kill_unit(f'server-{name}')
+
+    def kill_unit(self, name):
+        self.systemctl('kill', '--signal=KILL', f'{name}.service')
+        wait_until(lambda: self.unit(f'{name}.service', 'ActiveState') in ('inactive', 'failed'), 'its end')
 
     def run(self, *argv, slice_='shop.slice', check=True, **options):
         """Runs a client to its end as a service of a slice; standard output, or Failed with everything."""
@@ -204,6 +223,10 @@ class Mesh(MeshHost):
 
     def set_fast_path(self, on):
         self.busctl('set-property', BUS_NAME, BUS_PATH, MANAGER, 'FastPath', 'b', 'true' if on else 'false')
+
+    def fast_path(self):
+        """Whether it is on, and what keeps it from being all there."""
+        return tuple(self.get(BUS_PATH, MANAGER, 'FastPath', 'FastPathProblem'))
 
     def paths(self, service):
         """{'fast': n, 'remote': n, SLOW-REASON: n}, without zeros: which way its requests went so far."""

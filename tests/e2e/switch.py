@@ -15,7 +15,7 @@ on = True
 while True:
     on = not on
     try:
-        properties.Set(MANAGER, 'FastPath', on)
+        properties.Set(MANAGER, 'FastPath', dbus.Boolean(on, variant_level=1))
     except dbus.DBusException as error:
         if error.get_dbus_name() not in ('org.freedesktop.DBus.Error.NoReply',
                                          'org.freedesktop.DBus.Error.ServiceUnknown',

@@ -7,10 +7,13 @@ const fs = require('fs');
 const http = require('http');
 const path = require('path');
 
+// Left to itself, Node also sends Keep-Alive: timeout=..., which is no business of the client's: to remove
+// it is a case for the relay.
+const KEEP = { Connection: 'keep-alive' };
 const [name, address, port, docroot] = process.argv.slice(2);
 
 function answer(response, body, status = 200) {
-        response.writeHead(status, { 'X-Server': name, 'Content-Length': Buffer.byteLength(body) });
+        response.writeHead(status, { 'X-Server': name, 'Content-Length': Buffer.byteLength(body), ...KEEP });
         response.end(body);
 }
 
