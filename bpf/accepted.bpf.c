@@ -16,34 +16,34 @@ static __always_inline int all_arrived(const struct tcp_sock *tcp) {
         return tcp && tcp->snd_una == tcp->write_seq;
 }
 
-static __always_inline struct sm_downstream *may_inject(const struct sk_msg_md *msg) {
-        const struct sm_relay_context *context;
+static __always_inline int may_inject(const struct sk_msg_md *msg, struct sm_downstream *d) {
         const struct sm_fast_control *control;
-        struct sm_downstream *d;
         __u32 zero = 0;
 
         control = bpf_map_lookup_elem(&fast_control, &zero);
-        if (!control || !(SM_READ_ONCE(control->features) & SM_FAST_REPLIES) || msg->size > SM_FAST_MAX)
-                return NULL;
-        context = bpf_sk_storage_get(&relay_contexts, msg->sk, NULL, 0);
-        d = context ? sm_downstream_entry(NULL, context->downstream) : NULL;
-        if (!d || !SM_READ_ONCE(d->inject) ||
-            !(sm_downstream_owners(sm_load(&d->node.word)) & SM_OWNER_SOCKET) ||
-            !all_arrived(bpf_skc_to_tcp_sock(msg->sk)))
-                return NULL;
-        return d;
+        return control && (SM_READ_ONCE(control->features) & SM_FAST_REPLIES) &&
+               sm_load(&d->injected) + msg->size <= SM_READ_ONCE(d->inject_until) &&
+               (sm_downstream_owners(sm_load(&d->node.word)) & SM_OWNER_SOCKET) &&
+               all_arrived(bpf_skc_to_tcp_sock(msg->sk));
 }
 
 SEC("sk_msg")
 int sm_msg_accepted(struct sk_msg_md *msg) {
-        struct sm_downstream *d = may_inject(msg);
+        struct sm_relay_context *context;
+        struct sm_downstream *d;
         __u64 cookie;
 
-        if (!d)
+        if (!msg->sk)
+                return SK_PASS;
+        context = bpf_sk_storage_get(&relay_contexts, msg->sk, NULL, 0);
+        d = context ? sm_downstream_entry(NULL, context->downstream) : NULL;
+        if (!d || !may_inject(msg, d))
                 return SK_PASS;
         cookie = d->cookie;
-        if (bpf_msg_redirect_hash(msg, &caller_sockets, &cookie, BPF_F_INGRESS) == SK_PASS)
+        if (bpf_msg_redirect_hash(msg, &caller_sockets, &cookie, BPF_F_INGRESS) == SK_PASS) {
                 __sync_fetch_and_add(&d->injected, msg->size);
+                context->injected += msg->size;
+        }
         return SK_PASS;
 }
 

@@ -8,8 +8,9 @@
 #include "socket-maps.h"
 
 /*
- * The end of a server's send(2): what S's program has let through has moved by now, and if that was all of
- * the response, the request is over. In three places, of which slicemeshd loads those that the kernel has.
+ * The end of a send(2): what a program has redirected has moved by now, and if that was all of a response,
+ * the request is over. Of a server's, and of the relay's to a caller, who may be asking for more before the
+ * relay itself gets to say so. In three places, of which slicemeshd loads those that the kernel has.
  */
 
 static __always_inline void count(const struct sm_slot *answered) {
@@ -32,13 +33,27 @@ static __always_inline void count(const struct sm_slot *answered) {
                 __sync_fetch_and_add(&counters->status[answered->status], 1);
 }
 
-/* `word` is the slot's as S's program has left it; `result` what send(2) returns. */
+/* `result` is what send(2) returns. Nothing of the answer went by TCP, so that `written` is as it was. */
+static __always_inline void relay_sent(struct sm_relay_context *context, int result) {
+        struct sm_downstream *d = sm_downstream_entry(NULL, context->downstream);
+        __u32 injected = context->injected;
+
+        context->injected = 0;
+        if (d && result == (int) injected && sm_load(&d->injected) == SM_READ_ONCE(d->inject_until))
+                (void) sm_downstream_move(d, SM_DOWNSTREAM_RELAY, SM_DOWNSTREAM_IDLE);
+}
+
+/* `word` is the slot's as S's program has left it. */
 static __always_inline int sent(struct sock *sk, int result) {
         struct sm_server_context *context = bpf_sk_storage_get(&server_contexts, sk, NULL, 0);
+        struct sm_relay_context *relay;
         struct sm_slot answered;
         struct sm_slot *slot;
         __u64 word;
 
+        relay = context ? NULL : bpf_sk_storage_get(&relay_contexts, sk, NULL, 0);
+        if (relay && relay->injected > 0)
+                relay_sent(relay, result);
         if (!context || context->sender != bpf_get_current_pid_tgid())
                 return 0;
         context->sender = 0;

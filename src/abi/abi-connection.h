@@ -83,7 +83,7 @@ struct sm_relay_context {
         __u32 slot;       /* of U, else 0 */
         __u32 connection; /* of that slot, the upper 16 bits of its word */
         __u32 downstream; /* of A, else 0 */
-        __u32 _pad;
+        __u32 injected;   /* bytes in the current send() on A, by its program */
 };
 _Static_assert(sizeof(struct sm_relay_context) == 16, "ABI");
 

@@ -54,11 +54,13 @@ struct sm_downstream {
         __u32 chosen_endpoint;
         __u32 chosen_route; /* these two are indexes in the policy */
         __u32 chosen_subset;
-        /* By the relay alone: 1 while what it sends to A is the answer to a request that the kernel had
-         * taken, whole and at most SM_FAST_MAX bytes, and everything sent before is `written`; else 0. */
-        __u32 inject;
         __u32 chosen_revision; /* of that policy; its place may be another's by now */
-        __u64 _pad[2];
+        __u32 _pad0;
+        /* By the relay alone, while what it sends to A is the answer to a request that the kernel had taken,
+         * of at most SM_FAST_MAX bytes, and everything sent before is `written`: what `injected` comes to
+         * when all of it was injected. Else 0. */
+        __u64 inject_until;
+        __u64 _pad[1];
 };
 _Static_assert(sizeof(struct sm_downstream) == 2 * SM_CELL_SIZE, "ABI");
 

@@ -38,7 +38,7 @@ void fast_adopt(Downstream *d, const struct sm_caller *caller) {
         f->index = caller->socket.downstream;
         list_append(&d->worker->fast[f->index % FAST_BUCKETS], &f->link);
         enrol(d);
-        sm_store_32(&shared->inject, 0);
+        sm_store(&shared->inject_until, 0);
         sm_store_32(&shared->worker, d->worker->index);
         fast_open(f);
 }
@@ -120,7 +120,7 @@ void fast_begin_answer(Downstream *d, uint64_t size) {
 
         if (state_of(f) == SM_DOWNSTREAM_RELAY && size <= SM_FAST_MAX &&
             by_tcp(d) == sm_load(&f->shared->written))
-                sm_store_32(&f->shared->inject, 1);
+                sm_store(&f->shared->inject_until, sm_load(&f->shared->injected) + size);
 }
 
 void fast_publish(Downstream *d) {
@@ -130,8 +130,6 @@ void fast_publish(Downstream *d) {
                 return;
         sm_store(&f->shared->written, by_tcp(d));
         sm_store(&f->shared->answered, downstream_consumed(d));
-        if (state_of(f) != SM_DOWNSTREAM_RELAY)
-                return;
-        sm_store_32(&f->shared->inject, 0);
+        sm_store(&f->shared->inject_until, 0);
         (void) sm_downstream_move(f->shared, SM_DOWNSTREAM_RELAY, SM_DOWNSTREAM_IDLE);
 }

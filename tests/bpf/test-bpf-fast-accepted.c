@@ -41,7 +41,7 @@ static Connection start(void) {
         assert_int_equal(getsockopt(c.near, SOL_SOCKET, SO_COOKIE, &d->cookie,
                                     &(socklen_t) { sizeof(d->cookie) }), 0);
         d->node.word = 1ULL << 32 | SM_OWNER_SOCKET | SM_OWNER_RELAY;
-        d->inject = 1;
+        d->inject_until = UINT64_MAX;
         assert_int_equal(socket_put(fixture.bpf->maps.caller_sockets, &d->cookie, c.near), 0);
         assert_int_equal(socket_put(fixture.bpf->maps.accepted_sockets, &key, c.far), 0);
         assert_int_equal(storage_set(fixture.bpf->maps.relay_contexts, c.far, &context), 0);
@@ -82,7 +82,7 @@ static void test_otherwise_by_tcp(void **state) {
         Connection c;
 
         c = start();
-        downstream()->inject = 0;
+        downstream()->inject_until = 0;
         assert_answers(&c, 0);
         connection_close(&c);
 
@@ -121,10 +121,10 @@ static void test_after_tcp(void **state) {
         Connection c = start();
         char buffer[16] = {};
 
-        downstream()->inject = 0;
+        downstream()->inject_until = 0;
         send_exactly(c.far, "first,", 6);
         await_acknowledged(c.far);
-        downstream()->inject = 1;
+        downstream()->inject_until = UINT64_MAX;
         send_exactly(c.far, "second,", 7);
         assert_int_equal(downstream()->injected, 7);
         read_exactly(c.near, buffer, 13);
@@ -148,7 +148,7 @@ static void test_any_mixture_keeps_its_order(void **state) {
                         size = n % 50 == 0 ? 20000 : 1 + (seed >> 33) % 300;
                         for (size_t i = 0; i < size; i++)
                                 sent[i] = out++;
-                        downstream()->inject = seed >> 62 & 1;
+                        downstream()->inject_until = seed >> 62 & 1 ? UINT64_MAX : 0;
                         send_exactly(c.far, sent, size);
                         unread += size;
                 }
@@ -174,6 +174,36 @@ static void test_as_large_as_can_be(void **state) {
         connection_close(&c);
 }
 
+/* D may ask for more in the moment that all of the answer is there, even before the relay has returned. */
+static void test_end_of_the_answer(void **state) {
+        Connection c = start();
+        struct sm_downstream *d = downstream();
+
+        d->state = SM_DOWNSTREAM_RELAY;
+        d->injected = 100;
+        d->inject_until = 110;
+        send_exactly(c.far, "part,", 5);
+        assert_int_equal(sm_downstream_state(d->state), SM_DOWNSTREAM_RELAY);
+        send_exactly(c.far, "last,", 5);
+        assert_int_equal(d->injected, 110);
+        assert_int_equal(sm_downstream_state(d->state), SM_DOWNSTREAM_IDLE);
+
+        /* Not if a part went by TCP, of which the relay has to say that it is `written`. */
+        d->state = SM_DOWNSTREAM_RELAY;
+        d->inject_until = 0;
+        send_exactly(c.far, "part,", 5);
+        await_acknowledged(c.far);
+        d->inject_until = 120;
+        send_exactly(c.far, "last,", 5);
+        assert_int_equal(d->injected, 115);
+        assert_int_equal(sm_downstream_state(d->state), SM_DOWNSTREAM_RELAY);
+
+        /* More than was announced is not injected. */
+        send_exactly(c.far, "more than that", 14);
+        assert_int_equal(d->injected, 115);
+        connection_close(&c);
+}
+
 static void test_caller_is_gone(void **state) {
         Connection c = start();
 
@@ -190,9 +220,10 @@ int main(void) {
                 cmocka_unit_test(test_after_tcp),
                 cmocka_unit_test(test_any_mixture_keeps_its_order),
                 cmocka_unit_test(test_as_large_as_can_be),
+                cmocka_unit_test(test_end_of_the_answer),
                 cmocka_unit_test(test_caller_is_gone),
         };
-        const FastPrograms programs = { .accepted = true };
+        const FastPrograms programs = { .accepted = true, .sent = true };
         const char *why;
         int r;
 
@@ -202,6 +233,7 @@ int main(void) {
         }
         fast_attach(fixture.bpf->maps.accepted_sockets, fixture.bpf->progs.sm_msg_accepted);
         fast_attach(fixture.bpf->maps.caller_sockets, fixture.bpf->progs.sm_pass);
+        fast_attach_sent(&fixture);
         r = cmocka_run_group_tests(tests, NULL, NULL);
         fast_fixture_leave(&fixture);
         return r;

@@ -339,7 +339,7 @@ static int verb_downstream(Lab *l, char **a, JsonWriter *w) {
         json_boolean(w, "relay", sm_load(&d->node.word) & SM_OWNER_RELAY);
         json_unsigned(w, "answered", sm_load(&d->answered));
         json_unsigned(w, "written", sm_load(&d->written));
-        json_unsigned(w, "inject", sm_load_32(&d->inject));
+        json_unsigned(w, "inject_until", sm_load(&d->inject_until));
         return 0;
 }
 
