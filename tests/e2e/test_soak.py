@@ -35,20 +35,21 @@ SLICES = ['shop.slice', 'server.slice']
 SOAKED = {'one': ('127.0.1.1', 'server.slice'), 'two': ('127.0.1.2', 'server.slice'),
           'three': ('127.0.1.3', 'far.slice')}
 CLIENTS, CONNECTIONS = 4, 32
+BATCH = 20_000  # requests of one client: so few that most end before they are killed
 REQUESTS = 10_000_000 if LONG else 200_000 if modes.MODE == 'on' else 50_000
 CLOSED = 10_000  # times that a server closes at the moment of reuse
 EVERY = 2        # answers
 
 
 class Clients:
-    """Some soak-clients; as many are started anew as are killed."""
+    """Some soak-clients at a time, until all requests are made."""
 
     def __init__(self, mesh):
         self.mesh, self.left, self.running, self.results = mesh, REQUESTS, [], []
         self.number = 0
 
     def start(self):
-        n = min(self.left, REQUESTS // CLIENTS)
+        n = min(self.left, BATCH)
         self.left -= n
         if n:
             self.number += 1
@@ -60,9 +61,13 @@ class Clients:
 
     def kill_one(self):
         """Nobody knows how many of its requests are done; half of them are left to others."""
-        victim = self.running.pop(random.randrange(len(self.running)))
-        self.mesh.kill_unit(victim)
-        self.left += REQUESTS // CLIENTS // 2
+        victim = random.choice(self.running)
+        try:
+            self.mesh.kill_unit(victim)
+        except RuntimeError:
+            return  # it has just ended
+        self.running.remove(victim)
+        self.left += BATCH // 2
         self.start()
 
     def collect(self):
@@ -74,6 +79,7 @@ class Clients:
                 assert not errors, errors[:3000]
                 self.results.append(json.loads(output))
                 self.running.remove(unit)
+                self.start()
         return bool(self.running)
 
 
