@@ -7,8 +7,10 @@
 #include "../src/engine/engine-plain.h"
 #include "../src/engine/engine-route.h"
 #include "address.h"
+#include "count.h"
 #include "message.h"
 #include "parsing.h"
+#include "reply.h"
 #include "socket-maps.h"
 #include "stream.h"
 
@@ -44,6 +46,8 @@ struct send {
         __u64 sent; /* sm_stream.sent */
         __u32 head_max;
         __u32 size;
+        __u32 features; /* enum sm_fast_feature */
+        int verdict;
 };
 
 static __always_inline enum sm_slow check_connection(struct sk_msg_md *msg, struct send *s) {
@@ -56,7 +60,8 @@ static __always_inline enum sm_slow check_connection(struct sk_msg_md *msg, stru
         control = bpf_map_lookup_elem(&fast_control, &zero);
         if (!control || !tcp)
                 return SM_SLOW_UNAVAILABLE;
-        if (!(SM_READ_ONCE(control->features) & SM_FAST_REQUESTS))
+        s->features = SM_READ_ONCE(control->features);
+        if (!(s->features & SM_FAST_REQUESTS))
                 return SM_READ_ONCE(control->slow) ?: SM_SLOW_OFF;
         s->head_max = control->head_max;
         stream_read(tcp, &stream);
@@ -193,13 +198,22 @@ static __always_inline void describe(const struct send *s, struct sm_slot *slot)
         s->copy->timeout_ms = s->scratch->timeout_ms;
 }
 
+static __always_inline void count_choice(const struct caller_scratch *scratch) {
+        struct sm_subset_state *subset = sm_subset_state_at(NULL, scratch->subset_state);
+        struct sm_route_state *route = sm_route_state_at(NULL, scratch->route_state);
+
+        if (subset)
+                __sync_fetch_and_add(&subset->requests, 1);
+        if (route)
+                __sync_fetch_and_add(&route->requests, 1);
+}
+
 /* What the relay counts when it sends a request; the end is counted by who sees it. */
 static __always_inline void count(const struct send *s, const struct sm_slot *slot) {
         struct sm_service_counters *service = sm_service_counters_at(NULL, s->socket->service);
         struct sm_endpoint_state *endpoint = sm_endpoint_state_at(NULL, s->scratch->endpoint);
-        struct sm_subset_state *subset = sm_subset_state_at(NULL, s->scratch->subset_state);
-        struct sm_route_state *route = sm_route_state_at(NULL, s->scratch->route_state);
 
+        count_choice(s->scratch);
         if (service) {
                 __sync_fetch_and_add(&service->requests, 1);
                 __sync_fetch_and_add(&service->active, 1);
@@ -209,10 +223,6 @@ static __always_inline void count(const struct send *s, const struct sm_slot *sl
                 __sync_fetch_and_add(&endpoint->requests, 1);
                 __sync_fetch_and_add(&endpoint->in_flight, 1);
         }
-        if (subset)
-                __sync_fetch_and_add(&subset->requests, 1);
-        if (route)
-                __sync_fetch_and_add(&route->requests, 1);
 }
 
 /* The relay is to take the same endpoint: choosing has moved cursors. */
@@ -267,7 +277,44 @@ static __always_inline enum sm_slow take(struct sk_msg_md *msg, struct send *s) 
         return SM_SLOW_NONE;
 }
 
+/* What the relay counts of a request that it answers itself. */
+static __always_inline void count_answered(const struct send *s, enum sm_reason reason, __u32 status) {
+        struct sm_service_counters *service = sm_service_counters_at(NULL, s->socket->service);
+
+        count_fast(s->socket->service, s->socket->slice);
+        if (!service)
+                return;
+        __sync_fetch_and_add(&service->requests, 1);
+        __sync_fetch_and_add(&service->request_bytes, s->size - s->scratch->parsing.head.length);
+        count_status(service, status);
+        __sync_fetch_and_add(&service->reasons[reason], 1);
+}
+
+/* Instead of an endpoint. The downstream's state stays IDLE: nobody else has a part in it. */
+static __always_inline enum sm_slow answer(struct sk_msg_md *msg, struct send *s, enum sm_reason reason) {
+        __u32 index = SM_REPLY_INDEX(reason, s->scratch->parsing.head.method == SM_METHOD_HEAD);
+        const struct sm_reply *reply = bpf_map_lookup_elem(&replies, &index);
+
+        if (!(s->features & SM_FAST_ANSWERS) || !sm_reason_is_plain(reason) || !reply)
+                return SM_SLOW_REFUSED;
+        switch (reply_give(msg, &caller_sockets, &s->downstream->cookie, reply)) {
+
+        case REPLY_GIVEN:
+                s->downstream->used = bpf_ktime_get_ns();
+                count_answered(s, reason, reply->status);
+                return SM_SLOW_NONE;
+
+        case REPLY_SPOILT:
+                s->verdict = SK_DROP;
+                return SM_SLOW_NONE;
+
+        default:
+                return SM_SLOW_REFUSED;
+        }
+}
+
 static __always_inline enum sm_slow serve(struct sk_msg_md *msg, struct send *s) {
+        enum sm_reason reason;
         enum sm_slow slow;
 
         slow = check_connection(msg, s);
@@ -276,15 +323,21 @@ static __always_inline enum sm_slow serve(struct sk_msg_md *msg, struct send *s)
         slow = check_request(msg, s);
         if (slow != SM_SLOW_NONE)
                 return slow;
-        if (choose_subset(s->scratch, s->copy) != SM_REASON_NONE ||
-            choose_endpoint(msg, s->scratch, s->copy, s->socket) != SM_REASON_NONE)
-                return SM_SLOW_REFUSED;
-        return take(msg, s);
+        reason = choose_subset(s->scratch, s->copy);
+        if (reason != SM_REASON_NONE)
+                return answer(msg, s, reason);
+        reason = choose_endpoint(msg, s->scratch, s->copy, s->socket);
+        if (reason == SM_REASON_NONE)
+                return take(msg, s);
+        slow = answer(msg, s, reason);
+        if (slow == SM_SLOW_NONE)
+                count_choice(s->scratch);
+        return slow;
 }
 
 SEC("sk_msg")
 int sm_msg_caller(struct sk_msg_md *msg) {
-        struct send s = { .size = msg->size };
+        struct send s = { .size = msg->size, .verdict = SK_PASS };
         enum sm_slow slow;
 
         if (!msg->sk)
@@ -300,7 +353,7 @@ int sm_msg_caller(struct sk_msg_md *msg) {
         slow = serve(msg, &s);
         if (slow != SM_SLOW_NONE)
                 s.downstream->slow = slow;
-        return SK_PASS; /* to where it was redirected, or to the relay */
+        return s.verdict; /* SK_PASS: to where it was redirected, or to the relay */
 }
 
 char LICENSE[] SEC("license") = "GPL";

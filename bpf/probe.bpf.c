@@ -3,6 +3,8 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "reply.h"
+
 /*
  * What slicemeshd tries out on sockets of its own before it trusts the kernel with those of others
  * (daemon-bpf-probe.c). In an object by itself, which is dropped afterwards.
@@ -33,8 +35,10 @@ struct {
 
 int probe_sent_result = 0; /* of that thread's last send() */
 
+const struct sm_reply probe_answer = { .length = 6, .bytes = "answer" };
+
 /* A message's first byte says where it goes: a digit, into what that socket has to read; a letter, out of
- * that upstream; anything else, by TCP. */
+ * that upstream; a question mark, nowhere: the first socket is answered; anything else, by TCP. */
 SEC("sk_msg")
 int probe_move(struct sk_msg_md *msg) {
         __u64 *sender = msg->sk ? bpf_sk_storage_get(&probe_senders, msg->sk, NULL, 0) : NULL;
@@ -45,6 +49,11 @@ int probe_move(struct sk_msg_md *msg) {
                 *sender = bpf_get_current_pid_tgid();
         if ((void *) (to + 1) > msg->data_end)
                 return SK_PASS;
+        if (*to == '?') {
+                key = 0;
+                (void) reply_give(msg, &probe_sockets, &key, &probe_answer);
+                return SK_PASS;
+        }
         key = *to - '0';
         if (key < 10)
                 return bpf_msg_redirect_hash(msg, &probe_sockets, &key, BPF_F_INGRESS);

@@ -4,6 +4,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "../src/engine/engine-downstream.h"
+#include "count.h"
 #include "kernel-types.h"
 #include "socket-maps.h"
 
@@ -16,21 +17,15 @@
 static __always_inline void count(const struct sm_slot *answered) {
         struct sm_service_counters *counters = sm_service_counters_at(NULL, answered->service);
         struct sm_endpoint_state *endpoint = sm_endpoint_state_at(NULL, answered->endpoint);
-        struct sm_path_counters *service = bpf_map_lookup_elem(&service_paths, &answered->service);
-        struct sm_path_counters *slice = bpf_map_lookup_elem(&slice_paths, &answered->slice);
 
+        count_fast(answered->service, answered->slice);
         if (endpoint)
                 __sync_fetch_and_sub(&endpoint->in_flight, 1);
-        if (service)
-                __sync_fetch_and_add(&service->fast, 1);
-        if (slice)
-                __sync_fetch_and_add(&slice->fast, 1);
         if (!counters)
                 return;
         __sync_fetch_and_sub(&counters->active, 1);
         __sync_fetch_and_add(&counters->response_bytes, answered->body);
-        if (answered->status < sizeof(counters->status) / sizeof(counters->status[0]))
-                __sync_fetch_and_add(&counters->status[answered->status], 1);
+        count_status(counters, answered->status);
 }
 
 /* `result` is what send(2) returns. Nothing of the answer went by TCP, so that `written` is as it was. */

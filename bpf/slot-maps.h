@@ -5,6 +5,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "../src/abi/abi-downstream.h"
+#include "../src/abi/abi-reply.h"
 #include "../src/abi/abi-state.h"
 
 /*
@@ -61,6 +62,15 @@ struct {
         __type(key, __u32);
         __type(value, struct sm_request_copy);
 } requests __weak SEC(".maps");
+
+/* By SM_REPLY_INDEX(). Written by slicemeshd before anything is attached. */
+struct {
+        __uint(type, BPF_MAP_TYPE_ARRAY);
+        __uint(map_flags, BPF_F_RDONLY_PROG);
+        __uint(max_entries, SM_REPLIES_MAX);
+        __type(key, __u32);
+        __type(value, struct sm_reply);
+} replies __weak SEC(".maps");
 
 /* By service, and by slice. */
 struct {

@@ -26,6 +26,8 @@ enum sm_fast_feature {
         SM_FAST_REQUESTS = 1 << 0, /* D's program takes requests */
         SM_FAST_SERVERS = 1 << 1,  /* servers are enrolled: the kernel moves their responses */
         SM_FAST_REPLIES = 1 << 2,  /* A's program puts the relay's small replies into D's ingress */
+        SM_FAST_ANSWERS = 1 << 3,  /* D's program answers what goes to no endpoint */
+        SM_FAST_ALL = (1 << 4) - 1,
 };
 
 /* Map `fast_control`, one entry. Written by slicemeshd. */

@@ -10,6 +10,7 @@
 
 #include "../basic/cleanup.h"
 #include "../basic/macro.h"
+#include "../engine/engine-reply.h"
 #include "../engine/engine-stack.h"
 #include "daemon-bpf-fast.h"
 #include "daemon-bpf-programs.h"
@@ -26,14 +27,16 @@ static int map_fd_at(const BpfPrograms *b, size_t offset) {
         return bpf_map__fd(*(struct bpf_map *const *) ((const char *) b->skeleton + offset));
 }
 
+#define OF_CALLERS (SM_FAST_REQUESTS | SM_FAST_ANSWERS)
+
 /* What a map does to each socket that is put into it. */
 static const struct {
         uint32_t feature;
         size_t map, program;
         enum bpf_attach_type type;
 } verdicts[] = {
-        { SM_FAST_REQUESTS, MAP(caller_sockets), PROGRAM(sm_msg_caller), BPF_SK_MSG_VERDICT },
-        { SM_FAST_REQUESTS, MAP(caller_sockets), PROGRAM(sm_pass), BPF_SK_SKB_STREAM_VERDICT },
+        { OF_CALLERS, MAP(caller_sockets), PROGRAM(sm_msg_caller), BPF_SK_MSG_VERDICT },
+        { OF_CALLERS, MAP(caller_sockets), PROGRAM(sm_pass), BPF_SK_SKB_STREAM_VERDICT },
         { SM_FAST_SERVERS, MAP(server_sockets), PROGRAM(sm_msg_server), BPF_SK_MSG_VERDICT },
         { SM_FAST_SERVERS, MAP(server_sockets), PROGRAM(sm_pass), BPF_SK_SKB_STREAM_VERDICT },
         { SM_FAST_REPLIES, MAP(accepted_sockets), PROGRAM(sm_msg_accepted), BPF_SK_MSG_VERDICT },
@@ -120,6 +123,22 @@ static int fill_free_downstreams(BpfPrograms *b) {
         return r;
 }
 
+static int fill_replies(BpfPrograms *b) {
+        int map = bpf_map__fd(b->skeleton->maps.replies), r = 0;
+
+        for (enum sm_reason reason = 0; r >= 0 && reason < _SM_REASON_MAX; reason++)
+                for (int head = 0; r >= 0 && head < 2; head++) {
+                        __u32 index = SM_REPLY_INDEX(reason, head);
+                        struct sm_reply reply;
+
+                        if (sm_reply_texts[reason].status == 0)
+                                continue;
+                        sm_reply_make(&reply, reason, head ? SM_REPLY_HEAD : 0);
+                        r = bpf_map_update_elem(map, &index, &reply, BPF_ANY);
+                }
+        return r;
+}
+
 int bpf_fast_prepare(BpfPrograms *b, const BpfSettings *s) {
         void *control;
         int r;
@@ -129,6 +148,9 @@ int bpf_fast_prepare(BpfPrograms *b, const BpfSettings *s) {
                 if (r < 0)
                         return r;
         }
+        r = fill_replies(b);
+        if (r < 0)
+                return r;
         r = map_shared(b->skeleton->maps.fast_control, &control);
         if (r < 0)
                 return r;
@@ -187,7 +209,7 @@ static int attach_ends(BpfPrograms *b) {
 }
 
 int bpf_fast_attach(BpfPrograms *b, uint32_t *ret_features) {
-        uint32_t features = SM_FAST_REQUESTS | SM_FAST_SERVERS | SM_FAST_REPLIES;
+        uint32_t features = SM_FAST_ALL;
         int r, error = 0;
 
         if (b->fast_error < 0) {

@@ -10,6 +10,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "../abi/abi-reply.h"
 #include "../abi/abi-slot.h"
 #include "../basic/cleanup.h"
 #include "../basic/macro.h"
@@ -224,12 +225,18 @@ static bool probe_send_hook(const Probing *p) {
                send_redirected(p) && p->bpf->bss->probe_sent_result == (int) strlen(TO_D);
 }
 
+/* And that what is sent next goes its own way. */
 static bool probe_self_redirect(const Probing *p) {
-        return send_text(p->d, TO_D) && reads(p, p->d, TO_D, 0);
+        static const char *const requests[] = { "?", "?a request that is longer than its answer" };
+        const char *answer = (const char *) p->bpf->rodata->probe_answer.bytes;
+
+        for (size_t i = 0; i < ELEMENTSOF(requests); i++)
+                if (!send_text(p->d, requests[i]) || !tells_size(p, answer))
+                        return false;
+        return send_text(p->d, BY_TCP) && reads(p, p->a, BY_TCP, 0);
 }
 
-#define ALL (SM_FAST_REQUESTS | SM_FAST_SERVERS | SM_FAST_REPLIES)
-#define REDIRECTED (SM_FAST_SERVERS | SM_FAST_REPLIES)
+#define REDIRECTED (SM_FAST_SERVERS | SM_FAST_REPLIES | SM_FAST_ANSWERS)
 
 /* With what is not to be used if it fails. */
 static const struct {
@@ -237,10 +244,10 @@ static const struct {
         bool (*run)(const Probing *p);
         uint32_t features;
 } probes[] = {
-        { "fionread", probe_fionread, ALL },
-        { "peek", probe_peek, ALL },
-        { "epoll-edge", probe_epoll_edge, ALL },
-        { "end", probe_end, ALL },
+        { "fionread", probe_fionread, SM_FAST_ALL },
+        { "peek", probe_peek, SM_FAST_ALL },
+        { "epoll-edge", probe_epoll_edge, SM_FAST_ALL },
+        { "end", probe_end, SM_FAST_ALL },
         { "egress", probe_egress, SM_FAST_REQUESTS },
         { "fionread-redirected", probe_fionread_redirected, REDIRECTED },
         { "peek-redirected", probe_peek_redirected, REDIRECTED },
@@ -248,7 +255,7 @@ static const struct {
         { "end-redirected", probe_end_redirected, REDIRECTED },
         { "order", probe_order, REDIRECTED },
         { "send-hook", probe_send_hook, SM_FAST_SERVERS },
-        { "self-redirect", probe_self_redirect, 0 }, /* no feature rests on it yet */
+        { "self-redirect", probe_self_redirect, SM_FAST_ANSWERS },
 };
 _Static_assert(ELEMENTSOF(probes) <= BPF_PROBES_MAX, "raise BPF_PROBES_MAX");
 
@@ -304,7 +311,7 @@ static bool probe_once(struct probe_bpf *bpf, bool (*run)(const Probing *p), nse
 
 int bpf_probe_run(BpfProbes *ret) {
         _cleanup_(destroyp) struct probe_bpf *bpf = NULL;
-        BpfProbes result = { .features = ALL };
+        BpfProbes result = { .features = SM_FAST_ALL };
         nsec_t patience = PATIENCE;
         int r;
 

@@ -12,8 +12,6 @@
 #include "daemon-fast.h"
 #include "daemon-surroundings.h"
 
-#define ALL_FEATURES (SM_FAST_REQUESTS | SM_FAST_SERVERS | SM_FAST_REPLIES)
-
 enum { POLICY_UNKNOWN, POLICY_ENABLED, POLICY_DISABLED }; /* sm_fast_control.policy */
 
 struct FastPath {
@@ -51,7 +49,7 @@ uint32_t fast_features(const Manager *m) {
 enum sm_slow fast_why(const Manager *m, const char **ret_sentence) {
         const FastPath *f = m->fast;
 
-        if (fast_features(m) == ALL_FEATURES) {
+        if (fast_features(m) == SM_FAST_ALL) {
                 *ret_sentence = NULL;
                 return SM_SLOW_NONE;
         }

@@ -115,6 +115,7 @@ static int property_get_fast_features(sd_bus *bus, const char *path, const char 
                 { SM_FAST_REQUESTS, "requests" },
                 { SM_FAST_SERVERS, "servers" },
                 { SM_FAST_REPLIES, "replies" },
+                { SM_FAST_ANSWERS, "answers" },
         };
         uint32_t features = fast_features(userdata);
         int r;

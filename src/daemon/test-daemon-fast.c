@@ -18,8 +18,6 @@
 
 /* When the fast path is used, and what is said if it is not; the kernel side is stood in for. */
 
-#define ALL (SM_FAST_REQUESTS | SM_FAST_SERVERS | SM_FAST_REPLIES)
-
 /* What the kernel has, and what outlives slicemeshd. */
 static struct {
         bool unsound;
@@ -78,7 +76,7 @@ static void relay_starts(void) {
 
 static int setup(void **state) {
         memset(&kernel, 0, sizeof(kernel));
-        kernel.attached = kernel.probes.features = ALL;
+        kernel.attached = kernel.probes.features = SM_FAST_ALL;
         mesh.fast = true;
         manager.fast = NULL;
         return 0;
@@ -109,7 +107,7 @@ static void test_with_the_relay(void **state) {
         assert_string_equal(kernel.relay, "/cgroups/relay.service");
         check(0, SM_SLOW_UNAVAILABLE, "relay is not running");
         fast_relay_runs(&manager, true);
-        check(ALL, SM_SLOW_NONE, NULL);
+        check(SM_FAST_ALL, SM_SLOW_NONE, NULL);
         fast_relay_runs(&manager, false);
         check(0, SM_SLOW_UNAVAILABLE, "relay is not running");
 }
@@ -125,7 +123,7 @@ static void test_unwatched(void **state) {
         check(0, SM_SLOW_UNAVAILABLE, "could not be attached");
         kernel.relay_error = 0;
         relay_starts();
-        check(ALL, SM_SLOW_NONE, NULL);
+        check(SM_FAST_ALL, SM_SLOW_NONE, NULL);
 }
 
 /* The slicemeshd before this one left the programs to work, and they go on until the relay is known to be
@@ -134,7 +132,7 @@ static void test_restart(void **state) {
         start();
         relay_starts();
         start();
-        check(ALL, SM_SLOW_NONE, NULL);
+        check(SM_FAST_ALL, SM_SLOW_NONE, NULL);
         fast_relay_runs(&manager, false);
         start();
         check(0, SM_SLOW_UNAVAILABLE, "relay is not running");
@@ -150,14 +148,14 @@ static void test_switch(void **state) {
         relay_starts();
         fast_set_enabled(&manager, false);
         check(0, SM_SLOW_OFF, "administrator");
-        assert_int_equal(fast_available(&manager), ALL);
+        assert_int_equal(fast_available(&manager), SM_FAST_ALL);
         fast_configure(&manager); /* mesh.yaml has not changed */
         check(0, SM_SLOW_OFF, "administrator");
         start();
         check(0, SM_SLOW_OFF, "administrator");
         relay_starts();
         fast_set_enabled(&manager, true);
-        check(ALL, SM_SLOW_NONE, NULL);
+        check(SM_FAST_ALL, SM_SLOW_NONE, NULL);
 }
 
 /* Whoever spoke last. */
@@ -167,12 +165,12 @@ static void test_policy(void **state) {
         relay_starts();
         check(0, SM_SLOW_OFF, "mesh.yaml");
         fast_set_enabled(&manager, true);
-        check(ALL, SM_SLOW_NONE, NULL);
+        check(SM_FAST_ALL, SM_SLOW_NONE, NULL);
         start();
-        check(ALL, SM_SLOW_NONE, NULL);
+        check(SM_FAST_ALL, SM_SLOW_NONE, NULL);
         mesh.fast = true;
         fast_configure(&manager);
-        check(ALL, SM_SLOW_NONE, NULL);
+        check(SM_FAST_ALL, SM_SLOW_NONE, NULL);
         mesh.fast = false;
         fast_configure(&manager);
         check(0, SM_SLOW_OFF, "mesh.yaml");

@@ -44,6 +44,12 @@ static inline bool sm_request_is_plain(const struct sm_head *head, __u16 flags) 
         return sm_fields_are_plain(head);
 }
 
+/* Whether a plain request that goes to no endpoint for this reason is answered, and its connection stays
+ * open: then the kernel may do that too. */
+static inline bool sm_reason_is_plain(enum sm_reason reason) {
+        return reason == SM_REASON_NO_ROUTE || reason == SM_REASON_NO_ENDPOINT;
+}
+
 /* Whether the response is the final one and sent on as it is to a caller of HTTP/1.1, and both connections
  * stay open, provided that sm_response_size() knows its end. */
 static inline bool sm_response_is_plain(const struct sm_head *head, __u16 flags) {

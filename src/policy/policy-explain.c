@@ -8,6 +8,7 @@
 #include "../basic/parse-util.h"
 #include "../basic/time-util.h"
 #include "../engine/engine-parse.h"
+#include "../engine/engine-plain.h"
 #include "../engine/engine-route.h"
 #include "policy-explain.h"
 
@@ -352,7 +353,7 @@ static void explain_fast_path(Explanation *e, const Question *q) {
         const struct sm_policy *policy = q->choice.policy;
 
         e->is_http = policy->protocol != SM_PROTOCOL_TCP;
-        if (e->reason != SM_REASON_NONE)
+        if (e->reason != SM_REASON_NONE && !(e->is_http && sm_reason_is_plain(e->reason)))
                 e->slow = SM_SLOW_REFUSED;
         else if (e->is_http)
                 e->slow = fast_request(policy, &q->head);

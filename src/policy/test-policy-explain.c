@@ -325,9 +325,8 @@ static void test_json(void **state) {
         assert_string_equal(json,
                             "{\"service\":\"s\",\"route\":null,\"routes\":[{\"name\":\"route-1\","
                             "\"origin\":\"f:1\",\"matched\":false,\"why\":\"the path is not /\\\"\\\\\"}],"
-                            "\"subsets\":[],\"fast-path\":{\"slow\":\"refused\","
-                            "\"sentence\":\"The request is malformed, or the policy has no endpoint for "
-                            "it.\","
+                            "\"subsets\":[],\"fast-path\":{\"slow\":\"none\","
+                            "\"sentence\":\"Nothing was in the way.\","
                             "\"limits\":[{\"limit\":\"blocking\",\"sentence\":\"Callers whose sockets are "
                             "blocking go to the relay, unless the policy says accelerate: always.\"}]},"
                             "\"reason\":\"no-route\","

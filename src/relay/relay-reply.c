@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <stdio.h>
-#include <string.h>
-
 #include "relay-count.h"
 #include "relay-downstream.h"
 #include "relay-exchange.h"
@@ -9,64 +6,15 @@
 #include "relay-upstream.h"
 #include "relay-worker.h"
 
-static const struct {
-        const char *text;
-        unsigned status;
-        const char *sentence;
-} reasons[] = {
-#define REASON(id, text, status, sentence) [SM_REASON_##id] = { text, status, sentence },
-        SM_REASONS(REASON)
-#undef REASON
-};
+int reply_write(Buffer *out, enum sm_reason reason, unsigned options) {
+        struct sm_reply reply;
 
-static const struct {
-        unsigned status;
-        const char *phrase;
-} phrases[] = {
-        { 200, "OK" },
-        { 400, "Bad Request" },
-        { 404, "Not Found" },
-        { 405, "Method Not Allowed" },
-        { 408, "Request Timeout" },
-        { 417, "Expectation Failed" },
-        { 431, "Request Header Fields Too Large" },
-        { 500, "Internal Server Error" },
-        { 502, "Bad Gateway" },
-        { 503, "Service Unavailable" },
-        { 504, "Gateway Timeout" },
-        { 505, "HTTP Version Not Supported" },
-};
-
-static const char *phrase_of(unsigned status) {
-        for (size_t i = 0; i < ELEMENTSOF(phrases); i++)
-                if (phrases[i].status == status)
-                        return phrases[i].phrase;
-        return ""; /* RFC 9112, section 4: may be empty */
-}
-
-int reply_write(Buffer *out, enum sm_reason reason, ReplyOptions options) {
-        const char *sentence = reasons[reason].sentence;
-        const char *connection = options & REPLY_CLOSE ? "Connection: close\r\n" :
-                options & REPLY_KEEP_ALIVE ? "Connection: keep-alive\r\n" : "";
-        unsigned status = reasons[reason].status;
-        char text[1024];
-        int n;
-
-        n = snprintf(text, sizeof(text),
-                     "HTTP/1.1 %u %s\r\n"
-                     "Content-Type: text/plain; charset=utf-8\r\n"
-                     "Content-Length: %zu\r\n"
-                     "X-Slicemesh: %s\r\n"
-                     "%s%s\r\n"
-                     "%s%s",
-                     status, phrase_of(status), strlen(sentence) + 1, reasons[reason].text,
-                     status == 405 ? "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH, TRACE\r\n" : "",
-                     connection, options & REPLY_HEAD ? "" : sentence, options & REPLY_HEAD ? "" : "\n");
-        return buffer_append(out, text, (size_t) n);
+        sm_reply_make(&reply, reason, options);
+        return buffer_append(out, reply.bytes, reply.length);
 }
 
 unsigned reply_status(enum sm_reason reason) {
-        return reasons[reason].status;
+        return sm_reply_texts[reason].status;
 }
 
 /* A request whose body is here to its end can be followed by another one. */
@@ -100,7 +48,7 @@ static void drop_upstream(Exchange *x) {
 
 Progress reply_begin(Exchange *x, enum sm_reason reason) {
         const struct sm_tables *t = &x->tables->tables;
-        ReplyOptions options = 0;
+        unsigned options = 0;
         Buffer *out;
 
         count_reason(t, x->service, reason);
@@ -118,11 +66,11 @@ Progress reply_begin(Exchange *x, enum sm_reason reason) {
         buffer_compact(out); /* it may hold the rest of a 100 */
 
         if (x->close)
-                options |= REPLY_CLOSE;
+                options |= SM_REPLY_CLOSE;
         else if (x->head.flags & SM_HEAD_HTTP_1_0)
-                options |= REPLY_KEEP_ALIVE;
+                options |= SM_REPLY_KEEP_ALIVE;
         if (x->head.method == SM_METHOD_HEAD)
-                options |= REPLY_HEAD;
+                options |= SM_REPLY_HEAD;
         if (reply_write(out, reason, options) < 0)
                 return EXCHANGE_IS_BROKEN;
         fast_begin_answer(x->downstream, buffer_filled(out));

@@ -13,7 +13,7 @@
 #include "relay-caller.h"
 #include "relay-reply.h"
 
-static void check_reply(enum sm_reason reason, ReplyOptions options) {
+static void check_reply(enum sm_reason reason, unsigned options) {
         struct sm_head_parser p;
         struct sm_head head;
         BufferPool pool;
@@ -26,15 +26,16 @@ static void check_reply(enum sm_reason reason, ReplyOptions options) {
         assert_true(sm_head_parse(&p, &head, buffer_at(b), buffer_filled(b)) > 0);
         assert_int_equal(head.status, reply_status(reason));
         assert_true(head.reason.length > 0);
-        assert_int_equal(!(options & REPLY_CLOSE), sm_head_persistent(&head));
-        assert_int_equal(head.length + (options & REPLY_HEAD ? 0 : head.content_length), buffer_filled(b));
+        assert_int_equal(!(options & SM_REPLY_CLOSE), sm_head_persistent(&head));
+        assert_int_equal(head.length + (options & SM_REPLY_HEAD ? 0 : head.content_length),
+                         buffer_filled(b));
         buffer_release(&pool, b);
         buffer_pool_done(&pool);
 }
 
 static void test_every_reason_that_has_a_status(void **state) {
         for (enum sm_reason reason = 0; reason < _SM_REASON_MAX; reason++)
-                for (ReplyOptions options = 0; options < 8 && reply_status(reason) > 0; options++)
+                for (unsigned options = 0; options < 8 && reply_status(reason) > 0; options++)
                         check_reply(reason, options);
 }
 

@@ -19,6 +19,7 @@
 #include "basic/cleanup.h"
 #include "basic/macro.h"
 #include "daemon/daemon-bpf-fast.h"
+#include "engine/engine-reply.h"
 #include "engine/engine-stack.h"
 #include "slice-fixture.h"
 
@@ -32,7 +33,6 @@
 #define UPSTREAMS 15
 #define ENDPOINTS 9
 #define WORKERS 2
-#define ALL (SM_FAST_REQUESTS | SM_FAST_SERVERS | SM_FAST_REPLIES)
 
 typedef struct Fixture {
         SliceFixture place;
@@ -173,7 +173,7 @@ static void attach(Fixture *f) {
 
         assert_int_equal(bpf_fast_loaded(f->bpf), 0);
         assert_int_equal(bpf_fast_attach(f->bpf, &features), 0);
-        assert_int_equal(features, ALL);
+        assert_int_equal(features, SM_FAST_ALL);
 }
 
 static void *map_table(const Fixture *f, enum sm_table table, size_t size) {
@@ -219,12 +219,12 @@ static void test_other_sizes(void **state) {
         Fixture *f = *state;
         struct sm_fast_control *before = map_table(f, SM_TABLE_FAST_CONTROL, sizeof(*before));
 
-        before->features = ALL;
+        before->features = SM_FAST_ALL;
         f->bpf = bpf_programs_free(f->bpf);
         f->settings.fast_upstreams++;
         load(f);
         assert_false(bpf_programs_taken_over(f->bpf));
-        assert_int_equal(before->features, ALL);
+        assert_int_equal(before->features, SM_FAST_ALL);
         bpf_programs_remove_others(f->bpf);
         assert_int_equal(before->features, 0);
         assert_int_equal(before->slow, SM_SLOW_OFF);
@@ -262,6 +262,26 @@ static void test_free_downstreams(void **state) {
         stack = map_table(f, SM_TABLE_FREE_DOWNSTREAMS, sizeof(*stack));
         assert_int_equal((uint32_t) stack->head, 0);
         (void) munmap(stack, sizeof(*stack));
+}
+
+/* What D's program answers with, from the start. */
+static void test_replies(void **state) {
+        _cleanup_close_ int map = open_pin(*state, "maps/replies");
+
+        for (enum sm_reason reason = 0; reason < _SM_REASON_MAX; reason++)
+                for (int head = 0; head < 2; head++) {
+                        __u32 index = SM_REPLY_INDEX(reason, head);
+                        struct sm_reply found, reply;
+
+                        assert_int_equal(bpf_map_lookup_elem(map, &index, &found), 0);
+                        if (sm_reply_texts[reason].status > 0) {
+                                sm_reply_make(&reply, reason, head ? SM_REPLY_HEAD : 0);
+                                assert_int_equal(found.length, reply.length);
+                                assert_int_equal(found.status, reply.status);
+                                assert_memory_equal(found.bytes, reply.bytes, reply.length);
+                        } else
+                                assert_int_equal(found.length, 0);
+                }
 }
 
 static void test_attached(void **state) {
@@ -311,7 +331,7 @@ static void test_removed(void **state) {
 
         attach(f);
         assert_int_equal(bpf_fast_attach_relay(f->bpf, f->place.cgroup), 0);
-        control->features = ALL;
+        control->features = SM_FAST_ALL;
         link = end_link(f);
         f->bpf = bpf_programs_free(f->bpf);
         assert_int_equal(bpf_pins_remove(f->pins), 1);
@@ -374,7 +394,7 @@ static void test_managed(void **state) {
 }
 
 static void check_without(Fixture *f, int error) {
-        uint32_t features = ALL;
+        uint32_t features = SM_FAST_ALL;
 
         load(f);
         assert_int_equal(bpf_fast_loaded(f->bpf), error);
@@ -406,7 +426,7 @@ static void test_partly_refused(void **state) {
 
         f->refuse_end = true;
         assert_int_equal(bpf_fast_attach(f->bpf, &features), -EPERM);
-        assert_int_equal(features, SM_FAST_REQUESTS | SM_FAST_REPLIES);
+        assert_int_equal(features, SM_FAST_ALL & ~SM_FAST_SERVERS);
         f->refuse_end = false;
         f->refuse_verdict = true;
         assert_int_equal(bpf_fast_attach(f->bpf, &features), -EBUSY);
@@ -423,6 +443,7 @@ int main(void) {
                 loaded_test(test_sizes),
                 loaded_test(test_other_sizes),
                 loaded_test(test_free_downstreams),
+                loaded_test(test_replies),
                 loaded_test(test_attached),
                 loaded_test(test_restart),
                 loaded_test(test_removed),

@@ -107,7 +107,8 @@ def test_explain_fast_path(ctl):
 
     assert fast_path('http://shop/v2') == ('none', ['blocking', 'remote'])
     assert fast_path('http://shop/v2', '-H', 'Connection: close')[0] == 'rewritten'
-    assert fast_path('http://shop/nowhere')[0] == 'refused'
+    assert fast_path('http://shop/nowhere')[0] == 'none'
+    assert fast_path('GET /', 'http://shop/v2')[0] == 'refused'
     assert fast_path('db') == (None, ['tcp'])
     text = ctl.output('explain', '--offline', GOOD, 'http://shop/v2')
     assert 'may take the fast path\n' in text and 'Never by the fast path\n' in text

@@ -7,7 +7,7 @@ from mesh import BUS_PATH, MANAGER, Mesh, wait_until
 
 WEB = 'http://127.71.0.10'
 SERVICE = 'service: web\naddress: 127.71.0.10:80\nendpoints: ["127.0.1.1:8080"]\n'
-ALL = {'requests', 'servers', 'replies'}
+ALL = {'requests', 'servers', 'replies', 'answers'}
 RELAY = 'slicemesh-relay.service'
 
 
