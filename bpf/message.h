@@ -4,13 +4,10 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-/* Copies the first `n` bytes of a message, at most `max`, a power of two or not. Its first piece need not
- * have all of them: that is seen to. 0, or negative if they are not to be had. */
-static __always_inline int message_copy(struct sk_msg_md *msg, void *to, __u32 n, __u32 max) {
-        if (n == 0 || n > max)
-                return -1;
-        if (msg->data + n > msg->data_end && bpf_msg_pull_data(msg, 0, n, 0) < 0)
-                return -1;
+#include "../src/engine/engine-access.h"
+
+/* Copies `n` bytes from msg->data on, at most `max`. 0, or negative if they are not there. */
+static __always_inline int message_copy_data(struct sk_msg_md *msg, void *to, __u32 n, __u32 max) {
         if (msg->data + n > msg->data_end)
                 return -1;
         /* For the verifier of Linux 6.1, which does not follow how both bounds are tested at once. */
@@ -18,4 +15,24 @@ static __always_inline int message_copy(struct sk_msg_md *msg, void *to, __u32 n
         if (n > max)
                 return -1;
         return bpf_probe_read_kernel(to, n, msg->data);
+}
+
+/* Copies the first `n` bytes of a message, at most `max`, a power of two or not. Its first piece need not
+ * have all of them: that is seen to. 0, or negative if they are not to be had. */
+static __always_inline int message_copy(struct sk_msg_md *msg, void *to, __u32 n, __u32 max) {
+        if (n == 0 || n > max)
+                return -1;
+        if (msg->data + n > msg->data_end && bpf_msg_pull_data(msg, 0, n, 0) < 0)
+                return -1;
+        return message_copy_data(msg, to, n, max);
+}
+
+/* As engine-access.h says. Afterwards msg->data is at `position`. */
+static inline int sm_message_read(void *message, __u32 position, __u32 size, __u8 *ret) {
+        struct sk_msg_md *msg = message;
+        __u32 n = size - position < SM_WINDOW ? size - position : SM_WINDOW;
+
+        if (bpf_msg_pull_data(msg, position, position + n, 0) < 0)
+                return -1;
+        return message_copy_data(msg, ret, n, SM_WINDOW);
 }

@@ -2,6 +2,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include "../src/engine/engine-chunk-loop.h"
 #include "../src/engine/engine-downstream.h"
 #include "../src/engine/engine-plain.h"
 #include "message.h"
@@ -9,8 +10,9 @@
 #include "socket-maps.h"
 
 /*
- * send(2) of a local server, S: a response whose head says how long it is goes straight to the caller.
- * Whatever is not certain goes to the relay, over the connection that it expects it on.
+ * send(2) of a local server, S: a response whose head says how long it is, or of which all chunks are
+ * there, goes straight to the caller. Whatever is not certain goes to the relay, over the connection that it
+ * expects it on.
  */
 
 #define RESPONSE_HEAD_MAX 4096
@@ -18,6 +20,7 @@
 /* By slot; S's lock guards it. */
 struct server_scratch {
         struct parsing parsing;
+        struct sm_chunk_walk chunks;
         __u8 bytes[SM_HEAD_KERNEL_MAX]; /* as sm_byte_at() wants; RESPONSE_HEAD_MAX of them are used */
 };
 
@@ -33,8 +36,9 @@ struct answer {
         struct sm_slot *slot;
         struct server_scratch *scratch;
         __u64 word;
-        __u32 size;      /* of this message */
-        __u32 remaining; /* of the response, after it */
+        __u32 size;         /* of this message */
+        __u32 remaining;    /* of the response, after it */
+        struct sm_span cut; /* of the head: what the caller is not to get */
 };
 
 /* The request's service may rewrite heads. */
@@ -55,11 +59,37 @@ static __always_inline __u32 head_max(void) {
         return control ? control->head_max : 0;
 }
 
+/* The body is chunked: whether all of it is there, and nothing else. */
+static __noinline enum sm_slow check_chunks(struct sk_msg_md *msg, struct sm_chunk_walk *w, __u32 position) {
+        struct sm_chunk_loop loop = { .walk = w, .message = msg };
+
+        if (msg->size > SM_FAST_MAX)
+                return SM_SLOW_RESPONSE_TOO_LARGE;
+        sm_chunk_walk_start(w, position, msg->size);
+        sm_loop(SM_CHUNK_WALK_MAX, sm_chunk_walk_steps, &loop);
+        if (w->result <= 0)
+                return SM_SLOW_RESPONSE_FRAMING;
+        return w->position == w->size ? SM_SLOW_NONE : SM_SLOW_RESPONSE_BROKEN;
+}
+
+/* The body's size is known. */
+static __always_inline enum sm_slow check_size(struct answer *a, __u32 head, __s64 body) {
+        if (body < 0)
+                return SM_SLOW_RESPONSE_FRAMING;
+        if (body > SM_FAST_MAX || head + body > SM_FAST_MAX)
+                return SM_SLOW_RESPONSE_TOO_LARGE;
+        if (a->size > head + body)
+                return SM_SLOW_RESPONSE_BROKEN;
+        a->slot->body = (__u32) body;
+        a->remaining = (__u32) (head + body) - a->size;
+        return SM_SLOW_NONE;
+}
+
 /* Whether the kernel can answer with this, of which the message is the beginning. */
 static __always_inline enum sm_slow check_response(struct sk_msg_md *msg, struct answer *a) {
         const struct sm_head *head = &a->scratch->parsing.head;
         __u32 n = a->size < RESPONSE_HEAD_MAX ? a->size : RESPONSE_HEAD_MAX;
-        __s64 body;
+        enum sm_slow slow;
         int r;
 
         if (message_copy(msg, a->scratch->bytes, n, RESPONSE_HEAD_MAX) < 0)
@@ -69,21 +99,16 @@ static __always_inline enum sm_slow check_response(struct sk_msg_md *msg, struct
                 return n == RESPONSE_HEAD_MAX ? SM_SLOW_RESPONSE_TOO_LARGE : SM_SLOW_RESPONSE_MALFORMED;
         if (head->status < 200 || head->status == 408)
                 return SM_SLOW_INTERIM;
-        if (!sm_response_is_plain(head, policy_flags(a->slot)))
+        if (!sm_response_cut(head, policy_flags(a->slot), &a->cut))
                 return SM_SLOW_RESPONSE_REWRITTEN;
-        body = sm_response_size(head, a->slot->method);
-        if (body < 0)
-                return SM_SLOW_RESPONSE_FRAMING;
         if (head->length > head_max())
                 return SM_SLOW_RESPONSE_TOO_LARGE;
-        if (body > SM_FAST_MAX || head->length + body > SM_FAST_MAX)
-                return SM_SLOW_RESPONSE_TOO_LARGE;
-        if (a->size > head->length + body)
-                return SM_SLOW_RESPONSE_BROKEN;
         a->slot->status = (__u8) (head->status / 100);
-        a->slot->body = (__u32) body;
-        a->remaining = (__u32) (head->length + body) - a->size;
-        return SM_SLOW_NONE;
+        if (sm_response_framing(head, a->slot->method) != SM_BODY_CHUNKED)
+                return check_size(a, head->length, sm_response_size(head, a->slot->method));
+        slow = check_chunks(msg, &a->scratch->chunks, head->length);
+        a->slot->body = (__u32) a->scratch->chunks.data;
+        return slow;
 }
 
 static __always_inline void hand_over(struct answer *a, enum sm_slow slow, __u32 owed) {
@@ -118,7 +143,12 @@ static __always_inline void begin(struct sk_msg_md *msg, struct answer *a) {
 
         if (slow != SM_SLOW_NONE)
                 hand_over(a, slow, SM_REMAINING_ALL);
-        else if (sm_slot_respond(a->slot, &a->word, a->remaining, &downstream))
+        else if (!sm_slot_respond(a->slot, &a->word, a->remaining, &downstream))
+                return;
+        /* What is handed over after this lacks what the relay would cut out itself. */
+        else if (a->cut.length > 0 && bpf_msg_pop_data(msg, a->cut.offset, a->cut.length, 0) < 0)
+                hand_over(a, SM_SLOW_RESPONSE_REWRITTEN, SM_REMAINING_ALL);
+        else
                 let_through(msg, a, downstream, SM_REMAINING_ALL);
 }
 

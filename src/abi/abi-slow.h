@@ -27,7 +27,7 @@
         X(NO_UPSTREAM, "no-upstream", "No idle connection to the chosen endpoint was there.")            \
         /* the response */                                                                               \
         X(INTERIM, "interim", "The endpoint's first response was not the final one.")                    \
-        X(RESPONSE_FRAMING, "response-framing", "The response's end cannot be told from its head.")      \
+        X(RESPONSE_FRAMING, "response-framing", "The response's end cannot be told when it begins.")     \
         X(RESPONSE_REWRITTEN, "response-rewritten", "The response's head has to be rewritten before it is sent on.") \
         X(RESPONSE_TOO_LARGE, "response-too-large", "The response or its head is larger than the kernel moves.") \
         X(RESPONSE_MALFORMED, "response-malformed", "The response's head is malformed, or came in parts.") \

@@ -25,15 +25,17 @@
 #define sm_little_endian(x) (x)
 #endif
 
+/* Or the compiler concludes from earlier checks that one is not needed, which the verifier of 6.1 does
+ * not follow. */
+#define sm_forget(x) asm volatile("" : "+r"(x))
+
+#define SM_WINDOW 32 /* bytes of a message that are looked at together */
+
 #ifdef __bpf__
 
 #include "../../bpf/engine-maps.h"
 
 #define sm_loop(n, step, context) bpf_loop(n, step, context, 0)
-
-/* Or the compiler concludes from earlier checks that one is not needed, which the verifier of 6.1 does
- * not follow. */
-#define sm_forget(x) asm volatile("" : "+r"(x))
 
 /* Byte `i` of a head, which the kernel side copies into SM_HEAD_KERNEL_MAX bytes of a map's value. */
 static inline __u8 sm_byte_at(const __u8 *bytes, __u32 i) {
@@ -46,6 +48,10 @@ static inline __u64 sm_eight_at(const __u8 *bytes, __u32 i, __u32 end) {
         sm_forget(i);
         return i <= SM_HEAD_KERNEL_MAX - 8 ? sm_little_endian(*(const __u64 *) (bytes + i)) : 0;
 }
+
+/* Copies SM_WINDOW bytes of a message of `size` bytes from `position` on, or as many as there are. 0, or
+ * negative. Defined by the including program, in bpf/message.h. */
+static inline int sm_message_read(void *message, __u32 position, __u32 size, __u8 *ret);
 
 #else
 
@@ -96,6 +102,13 @@ static inline __u64 sm_eight_at(const __u8 *bytes, __u32 i, __u32 end) {
         if (i < end)
                 __builtin_memcpy(&eight, bytes + i, end - i < 8 ? end - i : 8);
         return sm_little_endian(eight);
+}
+
+static inline int sm_message_read(const void *message, __u32 position, __u32 size, __u8 *ret) {
+        __u32 n = size - position < SM_WINDOW ? size - position : SM_WINDOW;
+
+        __builtin_memcpy(ret, (const __u8 *) message + position, n);
+        return 0;
 }
 
 static inline void sm_loop(__u32 n, long (*step)(__u32, void *), void *context) {

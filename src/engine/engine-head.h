@@ -83,6 +83,7 @@ enum sm_head_flags {
         SM_HEAD_TE_TRAILERS = 1 << 7,
         SM_HEAD_MORE_CONNECTION = 1 << 8, /* Connection names other fields as well: those are hop-by-hop.
                                            * An upgrade that is none is among them */
+        SM_HEAD_REPEATED = 1 << 9,        /* Connection or Keep-Alive is there more than once */
 };
 
 enum sm_head_kind {

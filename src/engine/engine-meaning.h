@@ -53,6 +53,8 @@ static inline int sm_meaning_start(struct sm_head_parser *p, struct sm_head *hea
                 again = head->known[p->field] != 0;
                 if (!again)
                         head->known[p->field] = (__u16) (head->n_fields + 1);
+                else if (p->field == SM_FIELD_CONNECTION || p->field == SM_FIELD_KEEP_ALIVE)
+                        head->flags |= SM_HEAD_REPEATED;
         }
         r = sm_meaning_kind(p, head, again);
         if (r < 0)

@@ -6,10 +6,11 @@
 #include <string.h>
 
 #include "engine-body.h"
+#include "engine-chunk-loop.h"
 
 /*
  * Any bytes as a chunked body: in one portion, in two and byte by byte it must come to the same end and
- * the same data, and the data must survive being coded anew.
+ * the same data, as must the walk through a message, and the data must survive being coded anew.
  */
 
 #define TRAILER_LIMIT 1024
@@ -59,6 +60,24 @@ static void check_equal(const Result *a, const Result *b) {
         CHECK(memcmp(a->data, b->data, a->n_data) == 0);
 }
 
+/* Behind a head of `before` bytes, with as many steps as it takes. */
+static void check_walk(const uint8_t *bytes, size_t size, size_t before, const Result *whole) {
+        uint8_t *message = malloc(before + size);
+        struct sm_chunk_walk w;
+        struct sm_chunk_loop loop = { .walk = &w, .message = message };
+
+        CHECK(message);
+        memset(message, 'h', before);
+        memcpy(message + before, bytes, size);
+        sm_chunk_walk_start(&w, (__u32) before, (__u32) (before + size));
+        CHECK(w.chunk.trailer_limit == TRAILER_LIMIT);
+        sm_loop((__u32) size + 1, sm_chunk_walk_steps, &loop);
+        free(message);
+        CHECK(w.result == whole->r);
+        if (w.result > 0)
+                CHECK(w.position == before + whole->consumed && w.data == whole->n_data);
+}
+
 /* The same data in one chunk. */
 static void check_recoded(const Result *whole) {
         size_t room = whole->n_data + 64, n = 0;
@@ -91,6 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         decode(data, size, 1 + first % (size + 1), size, &split);
         check_equal(&whole, &stepwise);
         check_equal(&whole, &split);
+        check_walk(data, size, 1 + first % 100, &whole);
         if (whole.r == 1)
                 check_recoded(&whole);
         free(whole.data);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
+
 #include "engine-body.h"
+#include "engine-chunk-loop.h"
 #include "test-engine.h"
 
 #define TRAILER_LIMIT 64
@@ -167,12 +170,68 @@ static void test_forward(void **state) {
         assert_int_equal(data, 8);
 }
 
+/* Of a message, behind a head of `before` bytes. */
+static void walk(const char *text, size_t before, struct sm_chunk_walk *w) {
+        __u32 size = (__u32) (before + strlen(text));
+        __u8 *message = malloc(size);
+        struct sm_chunk_loop loop = { .walk = w, .message = message };
+
+        assert_non_null(message);
+        memset(message, 'h', before);
+        memcpy(message + before, text, size - before);
+        memset(w, 0xff, sizeof(*w));
+        sm_chunk_walk_start(w, (__u32) before, size);
+        w->chunk.trailer_limit = TRAILER_LIMIT;
+        sm_loop(SM_CHUNK_WALK_MAX, sm_chunk_walk_steps, &loop);
+        free(message);
+}
+
+static void test_walk(void **state) {
+        for (size_t i = 0; i < COUNT(rows); i++)
+                for (size_t before = 1; before < 2 * SM_WINDOW; before++) {
+                        struct sm_chunk_walk w;
+
+                        walk(rows[i].text, before, &w);
+                        assert_int_equal(w.result < 0 ? -1 : w.result, rows[i].r);
+                        if (w.result <= 0)
+                                continue;
+                        assert_int_equal(w.size - w.position, rows[i].rest);
+                        assert_int_equal(w.data, strlen(rows[i].data));
+                }
+}
+
+/* What frames the body is limited, not the data. */
+static void test_walk_limit(void **state) {
+        static const char chunk[] = "1\r\nx\r\n", end[] = "0\r\n\r\n", large[] = "f000\r\n";
+        size_t framing = sizeof(chunk) - 2, most = (SM_CHUNK_WALK_MAX - (sizeof(end) - 1)) / framing;
+        char text[0xf000 + 64];
+        struct sm_chunk_walk w;
+
+        for (size_t n = most - 1; n <= most + 1; n++) {
+                for (size_t i = 0; i < n; i++)
+                        memcpy(text + i * (sizeof(chunk) - 1), chunk, sizeof(chunk) - 1);
+                memcpy(text + n * (sizeof(chunk) - 1), end, sizeof(end));
+                walk(text, 1, &w);
+                assert_int_equal(w.result, n <= most);
+                assert_true(n > most || w.data == n);
+        }
+
+        memcpy(text, large, sizeof(large) - 1);
+        memset(text + sizeof(large) - 1, 'x', 0xf000);
+        snprintf(text + sizeof(large) - 1 + 0xf000, 16, "\r\n%s", end);
+        walk(text, 1, &w);
+        assert_int_equal(w.result, 1);
+        assert_int_equal(w.data, 0xf000);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_rows),
                 cmocka_unit_test(test_trailer_limit),
                 cmocka_unit_test(test_many_chunks),
                 cmocka_unit_test(test_forward),
+                cmocka_unit_test(test_walk),
+                cmocka_unit_test(test_walk_limit),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

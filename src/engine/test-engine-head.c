@@ -226,7 +226,8 @@ static void test_request(void **state) {
         assert_int_equal(head.known[SM_FIELD_CONNECTION], 8);
         assert_int_equal(head.known[SM_FIELD_VIA], 0);
         assert_int_equal(head.flags, SM_HEAD_CLOSE | SM_HEAD_UPGRADE | SM_HEAD_MORE_CONNECTION |
-                                             SM_HEAD_LENGTH | SM_HEAD_EXPECT_CONTINUE | SM_HEAD_TE_TRAILERS);
+                                             SM_HEAD_LENGTH | SM_HEAD_EXPECT_CONTINUE |
+                                             SM_HEAD_TE_TRAILERS | SM_HEAD_REPEATED);
         assert_int_equal(head.content_length, 42);
 }
 

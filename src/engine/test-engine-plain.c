@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
+
 #include "engine-parse.h"
 #include "engine-plain.h"
 #include "test-engine.h"
@@ -93,6 +95,66 @@ static void test_responses(void **state) {
         }
 }
 
+/* `before` and `after` are what is left of the head. */
+static void test_cut(void **state) {
+        static const struct {
+                const char *before, *cut, *after;
+        } rows[] = {
+                { "HTTP/1.1 200\r\n", "", "\r\n" },
+                { "HTTP/1.1 200\r\nConnection: keep-alive\r\n", "", "\r\n" },
+                { "HTTP/1.1 200\r\nConnection:\r\nX: y\r\nConnection: keep-alive\r\n", "", "\r\n" },
+                { "HTTP/1.1 200\r\n", "Keep-Alive: timeout=5\r\n", "\r\n" },
+                { "HTTP/1.1 200\r\n", "keep-alive:\r\n", "X: y\r\n\r\n" },
+                { "HTTP/1.1 200\r\nX: y\r\n", "Connection: keep-alive\r\nKeep-Alive: timeout=5\r\n",
+                  "Transfer-Encoding: chunked\r\n\r\n" },
+                { "HTTP/1.1 200\r\nX: y\r\n", "Keep-Alive: 5\r\nconnection:  Keep-Alive ,\r\n",
+                  "Content-Length: 7\r\n\r\n" },
+                { "HTTP/1.1 304\r\n", "Keep-Alive: 5\r\nConnection: keep-alive\r\n", "\r\n" },
+        };
+
+        for (size_t i = 0; i < COUNT(rows); i++) {
+                struct sm_span cut = {};
+                struct sm_head head;
+                char text[256];
+
+                snprintf(text, sizeof(text), "%s%s%s", rows[i].before, rows[i].cut, rows[i].after);
+                parse(text, SM_HEAD_RESPONSE, &head);
+                assert_true(sm_response_cut(&head, 0, &cut));
+                assert_int_equal(cut.length, strlen(rows[i].cut));
+                if (cut.length > 0)
+                        assert_int_equal(cut.offset, strlen(rows[i].before));
+                assert_int_equal(sm_response_is_plain(&head, 0), cut.length == 0);
+                assert_false(sm_response_cut(&head, SM_POLICY_VIA, &cut));
+        }
+}
+
+static void test_no_cut(void **state) {
+        static const char *const rows[] = {
+                "HTTP/1.1 200\r\nConnection: keep-alive\r\nX: y\r\nKeep-Alive: 5\r\n\r\n",
+                "HTTP/1.1 200\r\nKeep-Alive: 5\r\nX: y\r\nConnection: keep-alive\r\n\r\n",
+                "HTTP/1.1 200\r\nKeep-Alive: 5\r\nKeep-Alive: 6\r\n\r\n",
+                "HTTP/1.1 200\r\nConnection: keep-alive\r\nKeep-Alive: 5\r\nConnection: keep-alive\r\n\r\n",
+                "HTTP/1.1 200\r\nConnection: close\r\nKeep-Alive: 5\r\n\r\n",
+                "HTTP/1.1 200\r\nConnection:\r\nKeep-Alive: 5\r\n\r\n",
+                "HTTP/1.1 200\r\nConnection: keep-alive, x\r\nKeep-Alive: 5\r\n\r\n",
+                "HTTP/1.1 200\r\nConnection: keep-alive\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\n\r\n",
+                "HTTP/1.1 200\r\nConnection: keep-alive\r\nKeep-Alive: 5\r\nUpgrade: x\r\n\r\n",
+                "HTTP/1.1 204\r\nConnection: keep-alive\r\nKeep-Alive: 5\r\nContent-Length: 0\r\n\r\n",
+                "HTTP/1.1 408\r\nKeep-Alive: 5\r\n\r\n",
+                "HTTP/1.0 200\r\nConnection: keep-alive\r\nKeep-Alive: 5\r\n\r\n",
+                "HTTP/1.0 200\r\nKeep-Alive: 5\r\n\r\n",
+        };
+
+        for (size_t i = 0; i < COUNT(rows); i++) {
+                struct sm_head head;
+                struct sm_span cut;
+
+                parse(rows[i], SM_HEAD_RESPONSE, &head);
+                assert_false(sm_response_cut(&head, 0, &cut));
+                assert_false(sm_response_is_plain(&head, 0));
+        }
+}
+
 static void test_sizes(void **state) {
         static const struct {
                 const char *text;
@@ -128,6 +190,8 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_requests),
                 cmocka_unit_test(test_responses),
+                cmocka_unit_test(test_cut),
+                cmocka_unit_test(test_no_cut),
                 cmocka_unit_test(test_sizes),
         };
 

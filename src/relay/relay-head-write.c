@@ -45,14 +45,6 @@ static uint32_t span_end(struct sm_span s) {
         return s.offset + s.length;
 }
 
-static uint32_t fields_start(const struct sm_head *head) {
-        return head->n_fields > 0 ? head->fields[0].name.offset : head->length - 2u;
-}
-
-static uint32_t field_end(const struct sm_head *head, uint32_t i) {
-        return i + 1u < head->n_fields ? head->fields[i + 1].name.offset : head->length - 2u;
-}
-
 unsigned head_hop_count(const uint8_t *bytes, const struct sm_head *head) {
         int i = sm_head_find(head, bytes, MAX_FORWARDS, strlen(MAX_FORWARDS), 0);
         unsigned n = 0;
@@ -160,7 +152,7 @@ static void put_hop_count(Writer *w, uint32_t i) {
 /* Fields that stay stand side by side as a rule, so they are copied by the run. */
 static void put_fields(Writer *w, const FieldEdit *e) {
         const struct sm_head *head = w->head;
-        uint32_t from = fields_start(head);
+        uint32_t from = sm_field_line(head, 0);
 
         if (is_forwarded_whole(w, e)) {
                 put_range(w, from, head->length - 2u);
@@ -171,7 +163,7 @@ static void put_fields(Writer *w, const FieldEdit *e) {
 
                 if (is_dropped(w, e, i)) {
                         put_range(w, from, head->fields[i].name.offset);
-                        from = field_end(head, i);
+                        from = sm_field_line(head, i + 1);
                 } else if (e->count_hops && is_hop_count(w, i)) {
                         put_range(w, from, head->fields[i].name.offset);
                         put_hop_count(w, i);
@@ -211,7 +203,7 @@ static void put_request_line(Writer *w) {
         const struct sm_head *head = w->head;
 
         if (head->target_form != SM_TARGET_ABSOLUTE && !(head->flags & SM_HEAD_HTTP_1_0)) {
-                put_range(w, head->method_text.offset, fields_start(head));
+                put_range(w, head->method_text.offset, sm_field_line(head, 0));
                 return;
         }
         put_range(w, head->method_text.offset, span_end(head->method_text));
@@ -282,7 +274,7 @@ int head_write_response(Buffer *out, const uint8_t *bytes, const struct sm_head 
                 fields.via.field = last_field(&w, SM_FIELD_VIA, "via");
 
         put_text(&w, VERSION_TEXT);
-        put_range(&w, (uint32_t) strlen(VERSION_TEXT), fields_start(head)); /* what followed its version */
+        put_range(&w, (uint32_t) strlen(VERSION_TEXT), sm_field_line(head, 0)); /* what follows it */
         put_fields(&w, &fields);
         if (edit->chunked && !edit->bodiless && !(head->flags & SM_HEAD_CHUNKED))
                 put_field(&w, "Transfer-Encoding", "chunked");

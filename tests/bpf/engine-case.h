@@ -24,12 +24,12 @@ struct engine_output {
         struct sm_head head;
         struct sm_head_progress progress;
         __s32 parsed; /* what sm_head_step() returned last */
-        __u32 plain;  /* sm_request_is_plain() or sm_response_is_plain() */
+        __u32 plain;  /* sm_request_is_plain() or sm_response_cut() */
+        struct sm_span cut;
         __u32 reason; /* enum sm_reason of the choice */
         __u32 route_index;
         __u32 subset_index;
         __u32 endpoint;
         __u32 passed_over;
         __u32 panic;
-        __u32 _pad;
 };

@@ -41,7 +41,7 @@ static __noinline void parse(const struct engine_input *in, struct engine_output
         out->parsed = out->progress.result;
         if (out->parsed > 0)
                 out->plain = in->kind == SM_HEAD_REQUEST ? sm_request_is_plain(&out->head, 0) :
-                                                           sm_response_is_plain(&out->head, 0);
+                                                           sm_response_cut(&out->head, 0, &out->cut);
 }
 
 static void choose(const struct engine_input *in, struct engine_output *out, const struct sm_head *head) {

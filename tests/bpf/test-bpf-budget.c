@@ -36,7 +36,7 @@ static const struct {
         { "sm_getpeername6", 22 },
         { "sm_msg_accepted", 65 },
         { "sm_msg_caller", 46400 },
-        { "sm_msg_server", 20831 },
+        { "sm_msg_server", 22924 },
         { "sm_pass", 2 },
         { "sm_relay_sock_ops", 51 },
         { "sm_sent", 388 },

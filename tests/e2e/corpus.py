@@ -224,10 +224,10 @@ def pipelined_cases():
 
 NEAR = {
     'bytewise': 'response-malformed', 'head-in-two': 'response-malformed',
-    **dict.fromkeys(('until-close', 'chunked', 'chunked-empty', 'chunked-parts', 'chunked-large',
-                     'trailers'), 'response-framing'),
+    'until-close': 'response-framing', 'chunked-parts': 'response-framing',
+    'chunked-large': 'response-too-large',
     'early-hints': 'interim', 'interim-at-once': 'interim',
-    'says-close': 'response-rewritten', 'says-keep-alive': 'response-rewritten',
+    'says-close': 'response-rewritten',
     'names-fields': 'response-rewritten', 'http-1.0': 'response-rewritten',
     'more-than-announced': 'response-broken', 'nonsense': 'response-malformed',
     'less-than-announced': 'upstream-died', 'reset-in-body': 'upstream-died',

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Whether the fast path is used: what slicemeshd attaches for it and when, who switches it, what is said."""
+import base64
 import contextlib
 
 import modes
@@ -122,3 +123,27 @@ def test_other_sizes():
         h.start_python('a', '127.0.1.1')
         h.manage('shop.slice')
         assert h.curl(f'{WEB}/echo?x') == 'a x\n'
+
+
+def test_node_server():
+    """It says Keep-Alive in every response and sends chunks with one call: the kernel does as the relay."""
+    with host('slices: [shop.slice, server.slice]\n') as h:
+        for name in ('shop.slice', 'server.slice'):
+            h.manage(name)
+        h.start_node('a', '127.0.1.1')
+        await_all(h)
+
+        def ask(what):
+            command = f'curl -si --raw --max-time 20 "{WEB}/{what}" | grep -av ^Date: | base64'
+            answers = base64.b64decode(h.run('sh', '-c', command))
+            assert answers.count(b'HTTP/1.1 200 OK\r\n') == 50
+            assert answers.count(b'X-Server: a\r\n') == 50 and b'\nKeep-Alive:' not in answers
+            return answers
+
+        for what in ('echo?[1-50]', 'chunked/small?[1-50]'):
+            h.set_fast_path(False)
+            expected, before = ask(what), h.paths('web')
+            h.set_fast_path(True)
+            assert ask(what) == expected
+            paths = h.paths('web') - before
+            assert paths['fast'] >= 45, paths
