@@ -8,13 +8,13 @@
  * The chunk parser's driver for the kernel: whether all of a chunked body is in a message. It steps through
  * what frames the body, passes over the data, and sees the message through a small window.
  *
- *   sm_chunk_walk_start(walk, position, size);           of the body, and of the message
- *   sm_loop(SM_CHUNK_WALK_MAX, sm_chunk_walk_steps, &loop);  walk->result is as of sm_chunk_parse()
+ *   sm_chunk_walk_start(walk, position, size);              position of the body, size of the message
+ *   sm_loop(SM_CHUNK_WALK_MAX, sm_chunk_walk_steps, &loop); walk->result is as of sm_chunk_parse()
  */
 
-#define SM_CHUNK_WALK_MAX 1024 /* bytes that frame the body: those of a hundred chunks */
+#define SM_CHUNK_WALK_MAX 1024 /* bytes that frame the body: those of a good hundred chunks */
 
-/* Beside the stack, as struct sm_head_parser. */
+/* Not on the stack: see struct sm_head_parser. */
 struct sm_chunk_walk {
         struct sm_chunk chunk;
         __u64 data;     /* bytes of it so far */
