@@ -231,7 +231,7 @@ static bool probe_self_redirect(const Probing *p) {
         const char *answer = (const char *) p->bpf->rodata->probe_answer.bytes;
 
         for (size_t i = 0; i < ELEMENTSOF(requests); i++)
-                if (!send_text(p->d, requests[i]) || !tells_size(p, answer))
+                if (!send_text(p->d, requests[i]) || !reads(p, p->d, answer, 0))
                         return false;
         return send_text(p->d, BY_TCP) && reads(p, p->a, BY_TCP, 0);
 }
