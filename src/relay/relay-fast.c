@@ -123,6 +123,15 @@ void fast_begin_answer(Downstream *d, uint64_t size) {
                 sm_store(&f->shared->inject_until, sm_load(&f->shared->injected) + size);
 }
 
+void fast_promise(Downstream *d, uint64_t size) {
+        struct sm_downstream *s = d->fast.shared;
+
+        if (!s || state_of(&d->fast) != SM_DOWNSTREAM_IDLE)
+                return;
+        sm_store(&s->written, by_tcp(d) + size);
+        sm_store(&s->answered, downstream_consumed(d));
+}
+
 void fast_publish(Downstream *d) {
         Fast *f = &d->fast;
 

@@ -66,5 +66,9 @@ bool fast_take_over(Fast *f, uint32_t slot, uint64_t word);
  * they are few, and nothing of it has gone that way yet. */
 void fast_begin_answer(Downstream *d, uint64_t size);
 
+/* So many bytes are about to be sent, the last of an answer to a request that came by A: the kernel may take
+ * the next request as soon as the caller has read them, which may be before the relay gets to say more. */
+void fast_promise(Downstream *d, uint64_t size);
+
 /* At the end of an exchange after which there can be another, with all of it sent. */
 void fast_publish(Downstream *d);

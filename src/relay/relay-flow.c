@@ -58,8 +58,12 @@ int flow_advance(Flow *f, Buffer *in, BufferPool *buffers) {
         return 0;
 }
 
+size_t flow_pending(const Flow *f) {
+        return (f->out ? buffer_filled(f->out) : 0) + f->checked - f->forwarded;
+}
+
 bool flow_is_pending(const Flow *f) {
-        return f->out || f->forwarded < f->checked;
+        return flow_pending(f) > 0;
 }
 
 bool flow_is_done(const Flow *f) {

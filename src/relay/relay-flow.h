@@ -25,7 +25,8 @@ int flow_advance(Flow *f, Buffer *in, BufferPool *buffers);
 /* The body ended with the connection that it came from. Nothing may be pending. */
 int flow_end(Flow *f, BufferPool *buffers);
 
-/* Whether something is there to be sent. */
+/* How many bytes are there to be sent, and whether there are any. */
+size_t flow_pending(const Flow *f);
 bool flow_is_pending(const Flow *f);
 
 /* The whole message is through. */

@@ -224,12 +224,20 @@ static Progress receive(Exchange *x) {
         return n < 0 ? upstream_gone(x, n == -EPIPE) : EXCHANGE_GOES_ON;
 }
 
+/* What is sent now ends the exchange: the caller may be asking for more before this send() returns. */
+static bool ends_exchange(const Exchange *x) {
+        return x->response_headed && x->response.body.done && !x->close && flow_is_done(&x->request) &&
+                x->response_head.status != 101;
+}
+
 static Progress send_to_caller(Exchange *x) {
         Downstream *d = x->downstream;
         ssize_t n;
 
         if (!d->socket.writable)
                 return EXCHANGE_WAITS;
+        if (ends_exchange(x))
+                fast_promise(d, flow_pending(&x->response));
         n = flow_send(&x->response, x->upstream->in, &d->socket, &x->worker->buffers);
         if (n < 0) {
                 count_reason(&x->tables->tables, x->service, SM_REASON_CLIENT_ABORTED);

@@ -212,6 +212,28 @@ static void test_publish(void **state) {
         free(b);
 }
 
+static void test_promise(void **state) {
+        Bench *b = bench_adopted();
+        struct sm_downstream *s = shared_of(b);
+
+        b->d.socket.received = 40;
+        b->d.socket.sent = 10;
+        fast_promise(&b->d, 90);
+        assert_int_equal(s->written, 100);
+        assert_int_equal(s->answered, 40);
+        b->d.socket.sent += 90;
+        fast_publish(&b->d);
+        assert_int_equal(s->written, 100);
+        assert_int_equal(s->answered, 40);
+
+        /* What was taken over did not come by A, and is told by the state. */
+        take_over(b, 1);
+        fast_promise(&b->d, 5);
+        assert_int_equal(s->written, 100);
+        fast_release(&b->d.fast);
+        free(b);
+}
+
 static void test_inject(void **state) {
         Bench *b = bench_adopted();
         struct sm_downstream *s = shared_of(b);
@@ -293,7 +315,7 @@ static void test_reason(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_adopt),   cmocka_unit_test(test_none),   cmocka_unit_test(test_close),
-                cmocka_unit_test(test_publish), cmocka_unit_test(test_inject), cmocka_unit_test(test_choice),
+                cmocka_unit_test(test_publish), cmocka_unit_test(test_promise), cmocka_unit_test(test_inject), cmocka_unit_test(test_choice),
                 cmocka_unit_test(test_reason),
         };
 

@@ -542,12 +542,24 @@ end_idle:
         server_close()
 }
 
-inline relay_write(c, m) {
+inline relay_announce(c) {
 #ifdef BREAK_WRITTEN_LATE
         late++;
 #else
         downstream[c].written++;
 #endif
+}
+
+inline relay_write(c, m) {
+        relay_announce(c);
+        to_d[c]!m;
+}
+
+/* The request is as good as answered before the last of its answer is on the way, which D must have read. */
+inline relay_write_last(c, m) {
+        relay_announce(c);
+        downstream[c].answered++;
+        promised = true;
         to_d[c]!m;
 }
 
@@ -562,7 +574,7 @@ inline lose_patience(i) {
 /* What the relay does for a client, for whom it answers one request after the other. */
 proctype Relay(byte c) {
         byte n, s, g, i, m, owed;
-        bool copy, begun, won;
+        bool copy, begun, won, promised;
 #ifdef BREAK_WRITTEN_LATE
         byte late;
 #endif
@@ -674,8 +686,11 @@ read:
                 :: m == STRAY -> goto failed
                 :: m != STRAY ->
                         assert(REQUEST(m) == n);
-                        relay_write(c, m);
                         begun = true; owed--;
+                        if
+                        :: owed == 0 && !copy -> relay_write_last(c, m)
+                        :: owed > 0 || copy -> relay_write(c, m)
+                        fi;
                         if
                         :: owed > 0 -> goto read
                         :: owed == 0
@@ -692,6 +707,7 @@ read:
 answered:
         if
         :: copy -> sm_downstream_move(c, SM_DOWNSTREAM_RELAY, SM_DOWNSTREAM_IDLE, won); assert(won)
+        :: !copy && promised -> promised = false
         :: else -> downstream[c].answered++
         fi;
 #ifdef BREAK_WRITTEN_LATE
