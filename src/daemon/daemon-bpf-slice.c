@@ -20,6 +20,7 @@ static const struct {
         bool captures;
 } hooks[] = {
         { "sock_ops", BPF_CGROUP_SOCK_OPS, offsetof(struct slicemesh_bpf, progs.sm_sock_ops), false },
+        { "sock_release", BPF_CGROUP_INET_SOCK_RELEASE, offsetof(struct slicemesh_bpf, progs.sm_sock_release), false },
         { "getpeername4", BPF_CGROUP_INET4_GETPEERNAME, offsetof(struct slicemesh_bpf, progs.sm_getpeername4), false },
         { "getpeername6", BPF_CGROUP_INET6_GETPEERNAME, offsetof(struct slicemesh_bpf, progs.sm_getpeername6), false },
         { "connect4", BPF_CGROUP_INET4_CONNECT, offsetof(struct slicemesh_bpf, progs.sm_connect4), true },

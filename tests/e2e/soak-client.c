@@ -83,8 +83,8 @@ static size_t random_size(const Soak *s) {
 }
 
 static void report(Soak *s, const Connection *c, const char *what) {
-        fprintf(stderr, "soak-client: %s: nonce %016" PRIx64 ", asked for %zu bytes, have %zu: %.*s\n", what,
-                c->nonce, c->answer, c->have, (int) MIN(c->have, (size_t) 200), c->in);
+        fprintf(stderr, "soak-client: %s: nonce %016" PRIx64 ", sent %zu bytes of %zu, asked for %zu, have %zu: %.*s\n",
+                what, c->nonce, c->sent, c->size, c->answer, c->have, (int) MIN(c->have, (size_t) 200), c->in);
 }
 
 /* Closes it; it is opened again at once, or after a moment if that is what has failed. */
@@ -209,7 +209,10 @@ static void on_event(Soak *s, Connection *c) {
         if (end == 0)
                 end = c->nonce ? send_rest(c) : next(s, c);
         if (end < 0 && c->fd >= 0) {
-                s->broken += c->nonce != 0;
+                if (c->nonce) {
+                        s->broken++;
+                        report(s, c, strerror(-end));
+                }
                 drop(s, c, false, c->nonce ? NSEC_PER_MSEC : 0);
         }
 }
