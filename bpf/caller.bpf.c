@@ -351,8 +351,10 @@ int sm_msg_caller(struct sk_msg_md *msg) {
         if (s.socket->downstream == 0 || !s.downstream || !s.copy || !s.scratch)
                 return SK_PASS;
         slow = serve(msg, &s);
-        if (slow != SM_SLOW_NONE)
+        if (slow != SM_SLOW_NONE) {
                 s.downstream->slow = slow;
+                message_join(msg);
+        }
         return s.verdict; /* SK_PASS: to where it was redirected, or to the relay */
 }
 

@@ -38,6 +38,7 @@ struct answer {
         __u64 word;
         __u32 size;         /* of this message */
         __u32 remaining;    /* of the response, after it */
+        __u32 moves;        /* it does, to the caller */
         struct sm_span cut; /* of the head: what the caller is not to get */
 };
 
@@ -124,6 +125,7 @@ static __always_inline void note(struct answer *a) {
         c->let_through = (c->sender == sender ? c->let_through : 0) + a->size;
         c->sender = sender;
         c->word = a->word;
+        a->moves = 1;
 }
 
 static __always_inline void let_through(struct sk_msg_md *msg, struct answer *a, __u32 downstream,
@@ -195,6 +197,8 @@ int sm_msg_server(struct sk_msg_md *msg) {
         default:
                 break;
         }
+        if (!a.moves)
+                message_join(msg);
         return SK_PASS;
 }
 
