@@ -195,7 +195,7 @@ def request_cases():
                    'rewritten', same=False)
     yield case('malformed', lambda target: f'GET {target} HTTP/1.1\r\n\r\n'.encode(), 'refused', same=False)
     yield case('no-route', lambda target: f'GET {target} HTTP/1.1\r\nHost: elsewhere\r\n\r\n'.encode(),
-               'refused', same=False)
+               'fast', far=('fast',), same=False)
 
 
 def split_cases():
