@@ -314,9 +314,9 @@ static void test_reason(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_adopt),   cmocka_unit_test(test_none),   cmocka_unit_test(test_close),
-                cmocka_unit_test(test_publish), cmocka_unit_test(test_promise), cmocka_unit_test(test_inject), cmocka_unit_test(test_choice),
-                cmocka_unit_test(test_reason),
+                cmocka_unit_test(test_adopt), cmocka_unit_test(test_none), cmocka_unit_test(test_close),
+                cmocka_unit_test(test_publish), cmocka_unit_test(test_promise),
+                cmocka_unit_test(test_inject), cmocka_unit_test(test_choice), cmocka_unit_test(test_reason),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

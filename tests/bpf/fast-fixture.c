@@ -53,6 +53,7 @@ static struct slicemesh_bpf *open_programs(const FastPrograms *p) {
         (void) bpf_program__set_autoload(bpf->progs.sm_msg_server, p->server);
         (void) bpf_program__set_autoload(bpf->progs.sm_enrol, p->enrol);
         (void) bpf_program__set_autoload(bpf->progs.sm_relay_sock_ops, p->relay);
+        (void) bpf_program__set_autoload(bpf->progs.sm_sock_release, p->release);
         (void) bpf_program__set_autoload(bpf->progs.sm_msg_accepted, p->accepted);
         if (p->sent)
                 choose_sent(bpf);
@@ -175,6 +176,16 @@ void fast_attach_relay(FastFixture *f) {
         link = bpf_program__attach_cgroup(f->bpf->progs.sm_relay_sock_ops, cgroup);
         assert_non_null(link);
         f->bpf->links.sm_relay_sock_ops = link;
+}
+
+void fast_attach_release(FastFixture *f) {
+        _cleanup_close_ int cgroup = open(f->place.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        struct bpf_link *link;
+
+        assert_true(cgroup >= 0);
+        link = bpf_program__attach_cgroup(f->bpf->progs.sm_sock_release, cgroup);
+        assert_non_null(link);
+        f->bpf->links.sm_sock_release = link;
 }
 
 void fast_attach_sent(FastFixture *f) {

@@ -17,7 +17,7 @@
 
 /* Which programs are loaded; all else is left out. */
 typedef struct FastPrograms {
-        bool caller, server, enrol, relay, accepted, sent;
+        bool caller, server, enrol, relay, release, accepted, sent;
 } FastPrograms;
 
 typedef struct FastFixture {
@@ -43,6 +43,7 @@ void fast_attach(const struct bpf_map *map, const struct bpf_program *program);
 
 /* sm_relay_sock_ops, and what the kernel has of the hooks at the end of a send(). */
 void fast_attach_relay(FastFixture *f);
+void fast_attach_release(FastFixture *f); /* to the slice */
 void fast_attach_sent(FastFixture *f);
 
 /* A TCP connection: `near` has opened it, `far` was accepted. */

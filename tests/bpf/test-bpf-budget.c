@@ -40,7 +40,7 @@ static const struct {
         { "sm_pass", 2 },
         { "sm_relay_sock_ops", 51 },
         { "sm_sent", 388 },
-        { "sm_sock_release", 108 },
+        { "sm_sock_release", 253 },
         { "sm_sock_ops", 981 },
 };
 

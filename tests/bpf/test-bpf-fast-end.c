@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -244,6 +245,49 @@ static void test_server_closes(void **state) {
         close(c.near);
 }
 
+/* Even with the other end deaf, that is, before the FIN. */
+static void test_server_is_closing(void **state) {
+        struct sm_server_context context;
+        Connection c = respond(0, &context);
+
+        (void) slot_make(&fixture, SLOT, SM_SLOT_FREE, 0);
+        let_through(&c, &context, 0);
+        close(TAKE_FD(c.far));
+        assert_int_equal(sm_slot_state(slot()->node.word), SM_SLOT_DEAD);
+        close(c.near);
+}
+
+/* A request may be on its way: close(2) waits for it, but not for ever. */
+static void test_server_closes_after_a_request(void **state) {
+        struct sm_server_context context;
+        struct timespec before, after;
+        Connection c = respond(0, &context);
+        __u64 now;
+
+        (void) slot_make(&fixture, SLOT, SM_SLOT_WAITING, 0);
+        let_through(&c, &context, 0);
+        assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &before), 0);
+        now = (__u64) before.tv_sec * 1000000000 + (__u64) before.tv_nsec;
+        slot()->since = now;
+        close(TAKE_FD(c.far));
+        assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &after), 0);
+        assert_true((__u64) after.tv_sec * 1000000000 + (__u64) after.tv_nsec >= now + 50000);
+        assert_int_equal(sm_slot_state(slot()->node.word), SM_SLOT_WAITING);
+        close(c.near);
+}
+
+static void test_caller_is_closing(void **state) {
+        const struct sm_socket_context socket = { .downstream = SLOT };
+        struct sm_server_context context;
+        Connection c = respond(0, &context);
+
+        downstream()->cookie = 77;
+        assert_int_equal(storage_set(fixture.bpf->maps.socket_contexts, c.far, &socket), 0);
+        close(TAKE_FD(c.far)); /* it plays D here */
+        assert_int_equal(downstream()->cookie, 0);
+        close(c.near);
+}
+
 static void test_server_resets(void **state) {
         const struct linger linger = { .l_onoff = 1 };
         Connection c = pool(SM_SLOT_FREE, 1);
@@ -310,12 +354,15 @@ int main(void) {
                 cmocka_unit_test(test_end_of_another_threads_call),
                 cmocka_unit_test(test_moved_meanwhile),
                 cmocka_unit_test(test_server_closes),
+                cmocka_unit_test(test_server_is_closing),
+                cmocka_unit_test(test_server_closes_after_a_request),
+                cmocka_unit_test(test_caller_is_closing),
                 cmocka_unit_test(test_server_resets),
                 cmocka_unit_test(test_relay_closes),
                 cmocka_unit_test(test_what_is_not_free_is_left),
                 cmocka_unit_test(test_anothers_slot_is_left),
         };
-        const FastPrograms programs = { .relay = true, .accepted = true, .sent = true };
+        const FastPrograms programs = { .relay = true, .release = true, .accepted = true, .sent = true };
         const char *why;
         int r;
 
@@ -330,6 +377,7 @@ int main(void) {
         /* sm_msg_accepted knows none of these sockets, and so lets everything pass. */
         fast_attach(fixture.bpf->maps.server_sockets, fixture.bpf->progs.sm_msg_accepted);
         fast_attach_relay(&fixture);
+        fast_attach_release(&fixture);
         fast_attach_sent(&fixture);
         r = cmocka_run_group_tests(tests, NULL, NULL);
         fast_fixture_leave(&fixture);
