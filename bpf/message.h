@@ -29,9 +29,9 @@ static __always_inline int message_copy(struct sk_msg_md *msg, void *to, __u32 n
 
 #define MESSAGE_JOINED_MAX 16384 /* bytes; what is larger fills segments anyway */
 
-/* A message that goes on by TCP after all. It may lie in pieces, which become segments of their own: the last
- * one would wait for the acknowledgement of those before (Nagle), or be lost if the socket is reset at once,
- * as does not happen to one send() without us. */
+/* A message that goes on by TCP after all. It may lie in pieces, which become segments of their own: the
+ * last one would wait for the acknowledgement of those before (Nagle), or be lost if the socket is reset at
+ * once, as does not happen to one send() without us. */
 static __always_inline void message_join(struct sk_msg_md *msg) {
         if (msg->size <= MESSAGE_JOINED_MAX && msg->data + msg->size > msg->data_end)
                 (void) bpf_msg_pull_data(msg, 0, msg->size, 0);
