@@ -83,9 +83,9 @@ static size_t random_size(const Soak *s) {
 }
 
 static void report(Soak *s, const Connection *c, const char *what) {
-        fprintf(stderr,
-                "soak-client: %s: nonce %016" PRIx64 ", %zu of %zu bytes sent, %zu asked for, %zu had: %.*s\n",
-                what, c->nonce, c->sent, c->size, c->answer, c->have, (int) MIN(c->have, (size_t) 99), c->in);
+        fprintf(stderr, "soak-client: %s: %016" PRIx64 ", %zu of %zu bytes sent, %zu of %zu had: %.*s\n",
+                what, c->nonce, c->sent, c->size, c->have, c->answer,
+                (int) MIN(c->have, (size_t) 200), c->in);
 }
 
 /* Closes it; it is opened again at once, or after a moment if that is what has failed. */
