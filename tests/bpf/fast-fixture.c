@@ -168,24 +168,22 @@ void fast_attach(const struct bpf_map *map, const struct bpf_program *program) {
         assert_int_equal(bpf_prog_attach(bpf_program__fd(program), bpf_map__fd(map), type, 0), 0);
 }
 
-void fast_attach_relay(FastFixture *f) {
-        _cleanup_close_ int cgroup = open(f->relay, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+static struct bpf_link *attach_cgroup(const char *path, struct bpf_program *program) {
+        _cleanup_close_ int cgroup = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         struct bpf_link *link;
 
         assert_true(cgroup >= 0);
-        link = bpf_program__attach_cgroup(f->bpf->progs.sm_relay_sock_ops, cgroup);
+        link = bpf_program__attach_cgroup(program, cgroup);
         assert_non_null(link);
-        f->bpf->links.sm_relay_sock_ops = link;
+        return link;
+}
+
+void fast_attach_relay(FastFixture *f) {
+        f->bpf->links.sm_relay_sock_ops = attach_cgroup(f->relay, f->bpf->progs.sm_relay_sock_ops);
 }
 
 void fast_attach_release(FastFixture *f) {
-        _cleanup_close_ int cgroup = open(f->place.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        struct bpf_link *link;
-
-        assert_true(cgroup >= 0);
-        link = bpf_program__attach_cgroup(f->bpf->progs.sm_sock_release, cgroup);
-        assert_non_null(link);
-        f->bpf->links.sm_sock_release = link;
+        f->bpf->links.sm_sock_release = attach_cgroup(f->place.cgroup, f->bpf->progs.sm_sock_release);
 }
 
 void fast_attach_sent(FastFixture *f) {
