@@ -44,7 +44,7 @@ const SchemaKey schema_keys[] = {
         { PLACE_FAST_PATH, TYPE_BOOLEAN, "enabled", IN(PolicyMesh, fast), .standard = "true",
           .doc = "Use it. A change takes effect at once, on open connections too." },
         { PLACE_FAST_PATH, TYPE_UNSIGNED, "connections", IN(PolicyMesh, fast_connections), .min = 1,
-          .max = 65535, .standard = "1024",
+          .max = 65535, .standard = "768",
           .doc = "Connections of callers at once, 14 KiB each; the relay serves what is more." },
         { PLACE_FAST_PATH, TYPE_UNSIGNED, "upstreams", IN(PolicyMesh, fast_upstreams), .min = 1, .max = 65535,
           .standard = "1024",

@@ -63,7 +63,7 @@ static void test_nothing(void **state) {
         assert_int_equal(p->mesh.max_buffer, 32768);
         assert_int_equal(p->mesh.drain_usec, 30 * 1000000);
         assert_true(p->mesh.fast);
-        assert_int_equal(p->mesh.fast_connections, 1024);
+        assert_int_equal(p->mesh.fast_connections, 768);
         assert_int_equal(p->mesh.fast_upstreams, 1024);
         assert_int_equal(p->mesh.max_services, 512);
         assert_int_equal(p->mesh.max_cells, (2 << 20) / SM_CELL_SIZE);
