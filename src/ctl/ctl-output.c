@@ -140,6 +140,17 @@ void print_reasons(const char *title, const Counts *reasons, const char *(*sente
         }
 }
 
+void problems_to_json(const MeshProblems *p, JsonWriter *w, const char *key, const char *name) {
+        json_open_array(w, key);
+        for (size_t i = 0; i < p->n; i++) {
+                json_open_object(w, NULL);
+                json_string(w, name, p->list[i].id);
+                json_string(w, "sentence", p->list[i].sentence);
+                json_close(w);
+        }
+        json_close(w);
+}
+
 void counts_to_json(const Counts *c, JsonWriter *w, const char *key) {
         json_open_object(w, key);
         for (size_t i = 0; i < c->n; i++)

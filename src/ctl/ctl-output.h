@@ -31,6 +31,9 @@ TextStyle state_style(const char *state);
 void print_policy_error(const MeshError *e, size_t indent);
 void policy_errors_to_json(const MeshErrors *e, JsonWriter *w, const char *key);
 
+/* Names with a sentence each; `name` is what the names are called. */
+void problems_to_json(const MeshProblems *p, JsonWriter *w, const char *key, const char *name);
+
 /* Counts under a title, with the sentence that explains each, the most frequent first. */
 void print_reasons(const char *title, const Counts *reasons, const char *(*sentence)(const char *text));
 void counts_to_json(const Counts *c, JsonWriter *w, const char *key);

@@ -99,14 +99,3 @@ void print_fast_limits(const MeshProblems *limits) {
                 print_wrapped(limit_sentence(&limits->list[i]), terminal_columns(), width + 4, width + 4);
         }
 }
-
-void fast_limits_to_json(const MeshProblems *limits, JsonWriter *w, const char *key) {
-        json_open_array(w, key);
-        for (size_t i = 0; i < limits->n; i++) {
-                json_open_object(w, NULL);
-                json_string(w, "limit", limits->list[i].id);
-                json_string(w, "sentence", limits->list[i].sentence);
-                json_close(w);
-        }
-        json_close(w);
-}

@@ -33,4 +33,3 @@ void paths_to_json(const Paths *p, JsonWriter *w, const char *key);
 
 /* What of a policy can never take it, in sentences. */
 void print_fast_limits(const MeshProblems *limits);
-void fast_limits_to_json(const MeshProblems *limits, JsonWriter *w, const char *key);

@@ -283,7 +283,7 @@ static int service_to_json(const MeshService *s, JsonWriter *w) {
         counts_to_json(&s->responses, w, "responses");
         counts_to_json(&s->reasons, w, "reasons");
         paths_to_json(&s->paths, w, "paths");
-        fast_limits_to_json(&s->fast_limits, w, "fast-limits");
+        problems_to_json(&s->fast_limits, w, "fast-limits", "limit");
         r = subsets_to_json(s, w);
         routes_to_json(s, w);
         json_close(w);

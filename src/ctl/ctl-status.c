@@ -133,17 +133,6 @@ static int print_status(const Options *o, const Mesh *m) {
         return r;
 }
 
-static void problems_to_json(const MeshProblems *p, JsonWriter *w, const char *key) {
-        json_open_array(w, key);
-        for (size_t i = 0; i < p->n; i++) {
-                json_open_object(w, NULL);
-                json_string(w, "id", p->list[i].id);
-                json_string(w, "sentence", p->list[i].sentence);
-                json_close(w);
-        }
-        json_close(w);
-}
-
 static void fast_path_to_json(const Mesh *m, JsonWriter *w, const char *key) {
         json_open_object(w, key);
         json_string(w, "state", fast_path_state(m));
@@ -171,7 +160,7 @@ static int status_to_json(const Mesh *m, JsonWriter *w) {
         json_unsigned(w, "connections", m->relay_connections);
         json_close(w);
         fast_path_to_json(m, w, "fast-path");
-        problems_to_json(&m->problems, w, "problems");
+        problems_to_json(&m->problems, w, "problems", "id");
         policy_errors_to_json(&m->errors, w, "errors");
         counts_to_json(&m->reasons, w, "reasons");
         paths_to_json(&m->paths, w, "paths");

@@ -159,6 +159,14 @@ static int append_count(sd_bus_message *reply, const char *text, const __u64 *wo
         return count > 0 ? sd_bus_message_append(reply, "{st}", text, count) : 0;
 }
 
+static int append_counts(sd_bus_message *reply, const char *const *texts, size_t n, const __u64 *words) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = append_count(reply, texts[i], &words[i]);
+        return r;
+}
+
 int bus_append_reasons(sd_bus_message *reply, const __u64 *counts) {
         static const char *const texts[] = {
 #define REASON_TEXT(id, text, status, sentence) [SM_REASON_##id] = text,
@@ -170,8 +178,8 @@ int bus_append_reasons(sd_bus_message *reply, const __u64 *counts) {
         r = sd_bus_message_open_container(reply, 'a', "{st}");
         if (r < 0)
                 return r;
-        for (size_t i = 1; counts && i < ELEMENTSOF(texts); i++) {
-                r = append_count(reply, texts[i], &counts[i]);
+        if (counts) {
+                r = append_counts(reply, texts + 1, ELEMENTSOF(texts) - 1, counts + 1);
                 if (r < 0)
                         return r;
         }
@@ -196,9 +204,7 @@ int bus_append_paths(sd_bus_message *reply, const struct sm_path_counters *paths
                 r = append_count(reply, "remote", &paths->remote);
                 if (r < 0)
                         return r;
-        }
-        for (size_t i = 0; paths && i < ELEMENTSOF(texts); i++) {
-                r = append_count(reply, texts[i], &paths->slow[i]);
+                r = append_counts(reply, texts, ELEMENTSOF(texts), paths->slow);
                 if (r < 0)
                         return r;
         }
