@@ -88,6 +88,7 @@ static __always_inline enum sm_slow check_request(struct sk_msg_md *msg, struct 
         struct sm_request_copy *copy = s->copy;
         const struct sm_head *head = &s->scratch->parsing.head;
         __u32 n = s->size < SM_REQUEST_KEPT_MAX ? s->size : SM_REQUEST_KEPT_MAX;
+        __s64 body;
         int r;
 
         if (s->size > SM_FAST_MAX)
@@ -104,9 +105,10 @@ static __always_inline enum sm_slow check_request(struct sk_msg_md *msg, struct 
                 return SM_SLOW_REFUSED;
         if (head->length > s->head_max)
                 return SM_SLOW_REFUSED;
-        if (head->flags & SM_HEAD_CHUNKED)
+        body = sm_request_size(head);
+        if (body < 0)
                 return SM_SLOW_CODED;
-        if (head->length + (head->flags & SM_HEAD_LENGTH ? head->content_length : 0) != s->size)
+        if (body != (__s64) s->size - head->length)
                 return SM_SLOW_SPLIT;
         return sm_request_is_plain(head, s->policy->flags) ? SM_SLOW_NONE : SM_SLOW_REWRITTEN;
 }
@@ -238,19 +240,26 @@ static __always_inline enum sm_slow leave_choice(const struct send *s, enum sm_s
         return slow;
 }
 
-static __always_inline int redirect(struct sk_msg_md *msg, const struct send *s, struct sm_slot *slot,
-                                    __u32 i) {
+/* The slot is TAKEN: it is to answer. */
+static __always_inline enum sm_slow make_ready(const struct send *s, struct sm_slot *slot, __u32 i,
+                                               __u64 word) {
+        /* It must fit the socket's buffer, or the caller waits for room without being told of any. */
+        if (!slot->local && s->size > SM_REQUEST_KEPT_MAX)
+                return SM_SLOW_TOO_LARGE;
+        describe(s, slot);
+        return sm_downstream_begin(s->downstream, i, word) ? SM_SLOW_NONE : SM_SLOW_NOT_IN_STEP;
+}
+
+static __always_inline int redirect(struct sk_msg_md *msg, struct sm_slot *slot, __u32 i) {
         if (slot->local)
                 return bpf_msg_redirect_hash(msg, &server_sockets, &slot->key, BPF_F_INGRESS);
-        /* It must fit the socket's buffer, or the caller waits for room without being told of any. */
-        if (s->size > SM_REQUEST_KEPT_MAX)
-                return SK_DROP;
         return bpf_msg_redirect_hash(msg, &upstream_sockets, &i, 0);
 }
 
 static __always_inline enum sm_slow take(struct sk_msg_md *msg, struct send *s) {
         struct sm_downstream *d = s->downstream;
         struct sm_slot *slot;
+        enum sm_slow slow;
         __u64 word = 0;
         __u32 i;
 
@@ -258,17 +267,13 @@ static __always_inline enum sm_slow take(struct sk_msg_md *msg, struct send *s) 
         slot = i > 0 ? sm_slot_entry(NULL, i) : NULL;
         if (!slot)
                 return leave_choice(s, SM_SLOW_NO_UPSTREAM);
-        describe(s, slot);
-        if (!sm_downstream_begin(d, i, word)) {
+        slow = make_ready(s, slot, i, word);
+        if (slow != SM_SLOW_NONE) {
                 (void) sm_slot_put_back(NULL, i, slot, &word);
-                return leave_choice(s, SM_SLOW_NOT_IN_STEP);
+                return leave_choice(s, slow);
         }
-        if (redirect(msg, s, slot, i) != SK_PASS) {
+        if (redirect(msg, slot, i) != SK_PASS) {
                 (void) sm_downstream_end(d, i, word, SM_DOWNSTREAM_IDLE);
-                if (!slot->local && s->size > SM_REQUEST_KEPT_MAX) {
-                        (void) sm_slot_put_back(NULL, i, slot, &word);
-                        return leave_choice(s, SM_SLOW_TOO_LARGE);
-                }
                 (void) sm_slot_drop(slot, &word);
                 return leave_choice(s, SM_SLOW_NO_UPSTREAM);
         }

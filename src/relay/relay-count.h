@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "../basic/macro.h"
 #include "../engine/engine-access.h"
 
 /* Counters that others read at any time, and that several threads count in. */
@@ -25,25 +26,16 @@ static inline void count_status(const struct sm_tables *t, __u32 service, unsign
                 count(&c->status[status < 600 ? status / 100 : 5], 1);
 }
 
-/* Which way a request went: under one of these, or with what the kernel counts. This one: the relay served
- * it, from the start or from some point on. */
-static inline void count_slow(const struct sm_tables *t, __u32 service, __u32 slice, enum sm_slow why) {
-        struct sm_path_counters *of_service = sm_service_paths_at(t, service);
-        struct sm_path_counters *of_slice = sm_slice_paths_at(t, slice);
+/* Which way a request went: under one of these, or with what the kernel counts. SM_SLOW_NONE: the kernel
+ * sent it, and its response came by way of the relay, as it had to. Else the relay served it, from the start
+ * or from some point on. */
+static inline void count_path(const struct sm_tables *t, __u32 service, __u32 slice, enum sm_slow why) {
+        struct sm_path_counters *const counters[] = {
+                sm_service_paths_at(t, service),
+                sm_slice_paths_at(t, slice),
+        };
 
-        if (of_service)
-                count(&of_service->slow[why], 1);
-        if (of_slice)
-                count(&of_slice->slow[why], 1);
-}
-
-/* The kernel sent it, and its response came by way of the relay, as it had to. */
-static inline void count_remote(const struct sm_tables *t, __u32 service, __u32 slice) {
-        struct sm_path_counters *of_service = sm_service_paths_at(t, service);
-        struct sm_path_counters *of_slice = sm_slice_paths_at(t, slice);
-
-        if (of_service)
-                count(&of_service->remote, 1);
-        if (of_slice)
-                count(&of_slice->remote, 1);
+        for (size_t i = 0; i < ELEMENTSOF(counters); i++)
+                if (counters[i])
+                        count(why == SM_SLOW_NONE ? &counters[i]->remote : &counters[i]->slow[why], 1);
 }

@@ -87,7 +87,7 @@ static Progress read_head(Exchange *x) {
         for (;;) {
                 r = sm_head_parse(&x->parser, &x->head, buffer_at(d->in), buffer_filled(d->in));
                 if (r < 0) {
-                        count_slow(&x->tables->tables, x->service, d->slice, fast_reason(&d->fast));
+                        count_path(&x->tables->tables, x->service, d->slice, fast_reason(&d->fast));
                         return reply_begin(x, (enum sm_reason) -r);
                 }
                 if (r > 0)

@@ -20,7 +20,7 @@ static void count_request(Exchange *x) {
                 return;
         count(&c->requests, 1);
         count(&c->active, 1);
-        count_slow(t, x->service, x->downstream->slice, fast_reason(&x->downstream->fast));
+        count_path(t, x->service, x->downstream->slice, fast_reason(&x->downstream->fast));
 }
 
 void request_read_policy(Exchange *x, const struct sm_policy *policy) {

@@ -31,15 +31,11 @@ void takeover_note(Exchange *x, enum sm_reason reason) {
 }
 
 void takeover_count(const Exchange *x) {
-        const struct sm_tables *t = &x->tables->tables;
-        uint32_t slice = x->downstream->slice;
+        enum sm_slow why = x->slow;
 
-        if (x->slow != SM_SLOW_NONE)
-                count_slow(t, x->service, slice, x->slow);
-        else if (x->response_headed && flow_is_done(&x->response))
-                count_remote(t, x->service, slice);
-        else
-                count_slow(t, x->service, slice, SM_SLOW_CALLER_GONE);
+        if (why == SM_SLOW_NONE && !(x->response_headed && flow_is_done(&x->response)))
+                why = SM_SLOW_CALLER_GONE;
+        count_path(&x->tables->tables, x->service, x->downstream->slice, why);
 }
 
 /* Into the place of what is received, before anything that the caller sent after it. */
@@ -146,7 +142,7 @@ static void give_up(Downstream *d, Upstream *u) {
                 count(&c->status[0], 1);
         }
         __atomic_fetch_sub(&sm_endpoint_state_at(t, u->endpoint)->in_flight, 1, __ATOMIC_RELAXED);
-        count_slow(t, service, d->slice, SM_SLOW_RESPONSE_BROKEN);
+        count_path(t, service, d->slice, SM_SLOW_RESPONSE_BROKEN);
         upstream_free(u);
         downstream_abort(d);
 }
