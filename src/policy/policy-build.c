@@ -13,26 +13,22 @@
 static const char *const shorthand_keys[] = { "endpoints", "balance", "hash" };
 
 /* A mapping under `key` that nobody wrote; `like` lends it its place in the file. */
-static int add_mapping(PolicyNode *parent, const char *key, const PolicyNode *like, PolicyNode **ret) {
-        _cleanup_(policy_node_freep) PolicyNode *n = NULL;
-        PolicyNode *mapping;
-        int r;
+static int add_mapping(Arena *a, PolicyNode *parent, const char *key, const PolicyNode *like,
+                       PolicyNode **ret) {
+        PolicyNode *n;
 
-        mapping = n = policy_node_new(NODE_MAPPING, &like->key_origin);
+        n = policy_node_new(a, NODE_MAPPING, &like->key_origin);
         if (!n)
                 return -ENOMEM;
         n->key_origin = like->key_origin;
-        r = strdup_to(&n->key, key);
-        if (r < 0)
-                return r;
-        r = policy_node_add(parent, TAKE_PTR(n));
-        if (r < 0)
-                return r;
-        *ret = mapping;
-        return 0;
+        n->key = arena_text(a, key, strlen(key));
+        if (!n->key)
+                return -ENOMEM;
+        *ret = n;
+        return policy_node_add(a, parent, n);
 }
 
-int policy_desugar(PolicyNode *root) {
+int policy_desugar(Arena *a, PolicyNode *root) {
         PolicyNode *subsets, *subset = NULL;
         int r;
 
@@ -44,16 +40,14 @@ int policy_desugar(PolicyNode *root) {
                 if (!n)
                         continue;
                 if (!subset) {
-                        r = add_mapping(root, "subsets", n, &subsets);
+                        r = add_mapping(a, root, "subsets", n, &subsets);
                         if (r >= 0)
-                                r = add_mapping(subsets, "default", n, &subset);
-                        if (r < 0) {
-                                policy_node_free(n);
+                                r = add_mapping(a, subsets, "default", n, &subset);
+                        if (r < 0)
                                 return r;
-                        }
                 }
                 n->shorthand = true;
-                r = policy_node_add(subset, n);
+                r = policy_node_add(a, subset, n);
                 if (r < 0)
                         return r;
         }

@@ -7,7 +7,7 @@
 
 /* Moves `endpoints`, `balance` and `hash` at the top of a service into its subset `default`, where
  * drop-ins may change them; not if there are subsets as well, which is an error that the walk reports. */
-int policy_desugar(PolicyNode *root);
+int policy_desugar(Arena *a, PolicyNode *root);
 
 /* NULL if there is none, or it cannot be one. */
 const char *policy_document_name(const PolicyNode *root);

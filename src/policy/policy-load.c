@@ -17,6 +17,7 @@ typedef struct Loader {
         char **directories;    /* each laid out like /etc/slicemesh */
         char **services;       /* their services/ */
         PolicyFiles drop_ins;  /* NAME.d in any of those */
+        Arena arena;           /* the file that is being read, with its drop-ins */
         const char *mesh_file; /* that was read, if any */
 } Loader;
 
@@ -25,6 +26,7 @@ static void loader_done(Loader *l) {
         strv_free(l->directories);
         strv_free(l->services);
         policy_files_done(&l->drop_ins);
+        arena_done(&l->arena);
 }
 
 static int push_path(char ***strv, const char *directory, const char *name) {
@@ -56,16 +58,16 @@ static int loader_read(Loader *l, const char *path, const char *service, const c
         if (r < 0)
                 return policy_error_add(l->policy, &origin, service, NULL, "Cannot be read: %s.",
                                         r == -EINVAL ? "not a regular file" : strerror(-r));
-        r = policy_yaml_parse(l->policy, origin.file, data, size, ret);
+        r = policy_yaml_parse(l->policy, &l->arena, origin.file, data, size, ret);
         for (; service && errors < l->policy->n_errors; errors++)
                 if (r >= 0)
                         r = strdup_to(&l->policy->errors[errors].service, service);
         return r;
 }
 
-/* Takes `over`. `name` is part of the tree below *root, but of none that a drop-in can change. */
+/* `name` is part of the tree below *root, but of none that a drop-in can change. */
 static int loader_merge(Loader *l, const char *name, PolicyNode **root, PolicyNode *over) {
-        _cleanup_(policy_node_freep) PolicyNode *tree = over, *renamed = NULL;
+        PolicyNode *renamed;
         int r;
 
         if (over->kind != NODE_MAPPING)
@@ -78,20 +80,20 @@ static int loader_merge(Loader *l, const char *name, PolicyNode **root, PolicyNo
                 if (r < 0)
                         return r;
         }
-        r = policy_desugar(over);
-        return r < 0 ? r : policy_node_merge(root, TAKE_PTR(tree));
+        r = policy_desugar(&l->arena, over);
+        return r < 0 ? r : policy_node_merge(&l->arena, root, over);
 }
 
 /* One drop-in file, onto the service as it is so far. */
 static int loader_merge_file(Loader *l, const char *name, const char *path, PolicyDocument *d) {
-        _cleanup_(policy_documents_done) PolicyDocuments documents = {};
+        PolicyDocuments documents;
         const char *file;
         int r;
 
         r = loader_read(l, path, name, &file, &documents);
         for (size_t i = 0; r >= 0 && i < documents.n_items; i++) {
                 d->partial |= documents.items[i].partial;
-                r = loader_merge(l, name, &d->root, TAKE_PTR(documents.items[i].root));
+                r = loader_merge(l, name, &d->root, documents.items[i].root);
         }
         return r;
 }
@@ -148,7 +150,7 @@ static int loader_document(Loader *l, PolicyDocument *d) {
         int r;
 
         if (d->root->kind == NODE_MAPPING) {
-                r = policy_desugar(d->root);
+                r = policy_desugar(&l->arena, d->root);
                 if (r >= 0)
                         r = loader_merge_drop_ins(l, d);
                 if (r < 0)
@@ -179,11 +181,12 @@ static int loader_documents(Loader *l, PolicyDocuments *documents, size_t first_
 }
 
 static int loader_service_file(Loader *l, const char *path) {
-        _cleanup_(policy_documents_done) PolicyDocuments documents = {};
+        PolicyDocuments documents;
         size_t first_error = l->policy->n_errors;
         const char *file;
         int r;
 
+        arena_reset(&l->arena);
         r = loader_read(l, path, NULL, &file, &documents);
         return r < 0 ? r : loader_documents(l, &documents, first_error);
 }
@@ -213,7 +216,7 @@ static int loader_mesh_documents(Loader *l, const PolicyDocuments *documents) {
 }
 
 static int loader_mesh(Loader *l) {
-        _cleanup_(policy_documents_done) PolicyDocuments documents = {};
+        PolicyDocuments documents = {};
         _cleanup_(policy_files_done) PolicyFiles files = {};
         const PolicyFile *file;
         Policy *p = l->policy;
@@ -322,7 +325,7 @@ int policy_load_good(const char *directory, Policy **ret) {
 }
 
 int policy_load_memory(const char *name, const char *data, size_t size, Policy **ret) {
-        _cleanup_(policy_documents_done) PolicyDocuments documents = {};
+        PolicyDocuments documents;
         _cleanup_(loader_done) Loader l = {};
         const char *file;
         int r;
@@ -333,7 +336,7 @@ int policy_load_memory(const char *name, const char *data, size_t size, Policy *
         file = policy_intern(l.policy, name);
         if (!file)
                 return -ENOMEM;
-        r = policy_yaml_parse(l.policy, file, data, size, &documents);
+        r = policy_yaml_parse(l.policy, &l.arena, file, data, size, &documents);
         if (r >= 0)
                 r = loader_documents(&l, &documents, 0);
         return r < 0 ? r : loader_finish(&l, ret);

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "../basic/array-util.h"
 #include "../basic/string-util.h"
 #include "policy-yaml.h"
 
@@ -16,37 +15,20 @@ const char *node_kind_to_string(NodeKind k) {
         return node_kind_table[k];
 }
 
-PolicyNode *policy_node_new(NodeKind kind, const PolicyOrigin *origin) {
-        PolicyNode *n = calloc(1, sizeof(*n));
+PolicyNode *policy_node_new(Arena *a, NodeKind kind, const PolicyOrigin *origin) {
+        PolicyNode *n = arena_alloc(a, sizeof(*n));
 
-        if (n) {
-                n->kind = kind;
-                n->origin = *origin;
-        }
+        if (n)
+                *n = (PolicyNode) { .kind = kind, .origin = *origin };
         return n;
 }
 
-/* Recursive, but no deeper than YAML_DEPTH_MAX. */
-PolicyNode *policy_node_free(PolicyNode *n) {
-        if (!n)
-                return NULL;
-        for (size_t i = 0; i < n->n_children; i++)
-                policy_node_free(n->children[i]);
-        free(n->children);
-        free(n->text);
-        free(n->key);
-        free(n);
-        return NULL;
-}
-
-int policy_node_add(PolicyNode *parent, PolicyNode *child) {
+int policy_node_add(Arena *a, PolicyNode *parent, PolicyNode *child) {
         int r;
 
-        r = array_reserve(&parent->children, parent->n_children, sizeof(*parent->children));
-        if (r < 0) {
-                policy_node_free(child);
+        r = arena_reserve(a, &parent->children, parent->n_children, sizeof(*parent->children));
+        if (r < 0)
                 return r;
-        }
         parent->children[parent->n_children++] = child;
         return 0;
 }
@@ -86,7 +68,7 @@ static int compare_key_to_place(const void *key, const void *place) {
 }
 
 /* Costs (n + k) log n for k keys into n: both can be long lists of endpoints. */
-static int merge_mapping(PolicyNode *base, PolicyNode *over) {
+static int merge_mapping(Arena *a, PolicyNode *base, PolicyNode *over) {
         _cleanup_free_ PolicyNode ***places = NULL;
         size_t n = base->n_children;
         int r;
@@ -104,7 +86,7 @@ static int merge_mapping(PolicyNode *base, PolicyNode *over) {
 
                 if (!place)
                         continue;
-                r = policy_node_merge(*place, TAKE_PTR(over->children[i]));
+                r = policy_node_merge(a, *place, TAKE_PTR(over->children[i]));
                 if (r < 0)
                         return r;
         }
@@ -112,22 +94,16 @@ static int merge_mapping(PolicyNode *base, PolicyNode *over) {
         for (size_t i = 0; i < over->n_children; i++) {
                 if (!over->children[i])
                         continue;
-                r = policy_node_add(base, TAKE_PTR(over->children[i]));
+                r = policy_node_add(a, base, over->children[i]);
                 if (r < 0)
                         return r;
         }
         return 0;
 }
 
-int policy_node_merge(PolicyNode **base, PolicyNode *over) {
-        int r = 0;
-
-        if (*base && (*base)->kind == NODE_MAPPING && over->kind == NODE_MAPPING) {
-                r = merge_mapping(*base, over);
-                policy_node_free(over);
-        } else {
-                policy_node_free(*base);
-                *base = over;
-        }
-        return r;
+int policy_node_merge(Arena *a, PolicyNode **base, PolicyNode *over) {
+        if (*base && (*base)->kind == NODE_MAPPING && over->kind == NODE_MAPPING)
+                return merge_mapping(a, *base, over);
+        *base = over;
+        return 0;
 }

@@ -4,7 +4,6 @@
 
 #include <yaml.h>
 
-#include "../basic/array-util.h"
 #include "../basic/string-util.h"
 #include "../basic/utf8.h"
 #include "policy-error.h"
@@ -13,6 +12,7 @@
 /* One run of libyaml: from the start of a document to the end of the file or to where it gives up. */
 typedef struct Reader {
         Policy *policy;
+        Arena *arena;
         const char *file;
         const char *data;
         size_t size;
@@ -20,7 +20,7 @@ typedef struct Reader {
         PolicyDocuments *documents;
 
         /* the document that is open */
-        PolicyNode *stack[YAML_DEPTH_MAX]; /* owned; not yet part of their parents */
+        PolicyNode *stack[YAML_DEPTH_MAX]; /* not yet part of their parents */
         size_t depth;
         char *key; /* read in the mapping on top, its value is to come */
         PolicyOrigin key_origin;
@@ -90,10 +90,10 @@ static int reader_check_keys(Reader *reader, const PolicyNode *n) {
         return 0;
 }
 
-/* A finished node becomes part of the collection that is open, or is the document. Takes the node. */
+/* A finished node becomes part of the collection that is open, or is the document. */
 static int reader_attach(Reader *r, PolicyNode *node) {
         if (r->depth > 0)
-                return policy_node_add(r->stack[r->depth - 1], node);
+                return policy_node_add(r->arena, r->stack[r->depth - 1], node);
         r->root = node;
         return 0;
 }
@@ -114,13 +114,14 @@ static int reader_key(Reader *reader, const yaml_event_t *e, const PolicyOrigin 
                         return r;
         }
         reader->key_origin = *origin;
-        return strdup_to(&reader->key, text);
+        reader->key = arena_text(reader->arena, text, e->data.scalar.length);
+        return reader->key ? 0 : -ENOMEM;
 }
 
 static int reader_node(Reader *r, NodeKind kind, const PolicyOrigin *origin, PolicyNode **ret) {
         PolicyNode *n;
 
-        n = policy_node_new(kind, origin);
+        n = policy_node_new(r->arena, kind, origin);
         if (!n)
                 return -ENOMEM;
         if (r->key) {
@@ -132,17 +133,14 @@ static int reader_node(Reader *r, NodeKind kind, const PolicyOrigin *origin, Pol
 }
 
 static int reader_scalar(Reader *reader, const yaml_event_t *e, const PolicyOrigin *origin) {
-        _cleanup_(policy_node_freep) PolicyNode *n = NULL;
-        const char *text = (const char *) e->data.scalar.value;
+        PolicyNode *n;
         int r;
 
         r = reader_node(reader, NODE_SCALAR, origin, &n);
         if (r < 0)
                 return r;
-        n->text = strdup(text);
-        if (!n->text)
-                return -ENOMEM;
-        return reader_attach(reader, TAKE_PTR(n));
+        n->text = arena_text(reader->arena, (const char *) e->data.scalar.value, e->data.scalar.length);
+        return n->text ? reader_attach(reader, n) : -ENOMEM;
 }
 
 static int reader_open(Reader *reader, NodeKind kind, const PolicyOrigin *origin) {
@@ -162,11 +160,7 @@ static int reader_close(Reader *reader) {
         int r;
 
         r = reader_check_keys(reader, n);
-        if (r < 0) {
-                policy_node_free(n);
-                return r;
-        }
-        return reader_attach(reader, n);
+        return r < 0 ? r : reader_attach(reader, n);
 }
 
 /* Anchors and tags are harmless in themselves, but their author counts on something. */
@@ -213,37 +207,38 @@ static int reader_event_node(Reader *reader, const yaml_event_t *e) {
 }
 
 static void reader_reset(Reader *r) {
-        while (r->depth > 0)
-                policy_node_free(r->stack[--r->depth]);
-        r->root = policy_node_free(r->root);
-        free(TAKE_PTR(r->key));
+        r->depth = 0;
+        r->root = NULL;
+        r->key = NULL;
         r->n_nodes = 0;
         r->first_error = r->policy->n_errors;
 }
 
 /* Hands the document over, as far as it was read. */
 static int reader_finish(Reader *reader, unsigned last_line) {
-        PolicyDocuments *d = reader->documents;
         int r;
 
-        free(TAKE_PTR(reader->key));
+        reader->key = NULL;
         while (reader->depth > 0) {
                 r = reader_close(reader);
                 if (r < 0)
                         return r;
         }
         if (reader->root && (reader->root->kind != NODE_SCALAR || *reader->root->text || reader->given_up)) {
-                r = array_reserve(&d->items, d->n_items, sizeof(*d->items));
-                if (r < 0)
-                        return r;
-                d->items[d->n_items++] = (PolicyDocument) {
-                        .root = TAKE_PTR(reader->root),
+                const PolicyDocument d = {
+                        .root = reader->root,
                         .first_line = reader->first_line,
                         .last_line = last_line,
                         .first_error = reader->first_error,
                         .n_errors = reader->policy->n_errors - reader->first_error,
                         .partial = reader->given_up,
                 };
+
+                r = arena_reserve(reader->arena, &reader->documents->items, reader->documents->n_items,
+                                  sizeof(d));
+                if (r < 0)
+                        return r;
+                reader->documents->items[reader->documents->n_items++] = d;
         }
         reader_reset(reader);
         return 0;
@@ -419,10 +414,12 @@ static int check_text(Policy *p, const char *file, const char *data, size_t size
         return n_reported > YAML_ERRORS_MAX;
 }
 
-int policy_yaml_parse(Policy *p, const char *file, const char *data, size_t size, PolicyDocuments *ret) {
-        _cleanup_(policy_documents_done) PolicyDocuments documents = {};
-        _cleanup_(reader_reset) Reader reader = {
+int policy_yaml_parse(Policy *p, Arena *a, const char *file, const char *data, size_t size,
+                      PolicyDocuments *ret) {
+        PolicyDocuments documents = {};
+        Reader reader = {
                 .policy = p,
+                .arena = a,
                 .file = file,
                 .documents = &documents,
         };
@@ -445,13 +442,5 @@ int policy_yaml_parse(Policy *p, const char *file, const char *data, size_t size
         if (r < 0)
                 return r;
         *ret = documents;
-        documents = (PolicyDocuments) {};
         return 0;
-}
-
-void policy_documents_done(PolicyDocuments *d) {
-        for (size_t i = 0; i < d->n_items; i++)
-                policy_node_free(d->items[i].root);
-        free(d->items);
-        *d = (PolicyDocuments) {};
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "../basic/cleanup.h"
+#include "policy-arena.h"
 #include "policy.h"
 
 /*
@@ -49,21 +49,17 @@ typedef struct PolicyDocuments {
 } PolicyDocuments;
 
 /* Errors go to the policy's list. After one, parsing goes on, at the latest with the next document. `file`
- * must live as long as the policy. */
-int policy_yaml_parse(Policy *p, const char *file, const char *data, size_t size, PolicyDocuments *ret);
-void policy_documents_done(PolicyDocuments *d);
+ * must live as long as the policy; the documents are the arena's. */
+int policy_yaml_parse(Policy *p, Arena *a, const char *file, const char *data, size_t size,
+                      PolicyDocuments *ret);
 
-/* Nodes own their texts and children. */
-PolicyNode *policy_node_new(NodeKind kind, const PolicyOrigin *origin);
-PolicyNode *policy_node_free(PolicyNode *n);
-DEFINE_TRIVIAL_CLEANUP(PolicyNode *, policy_node_free)
-
-/* Takes the child, also on failure. */
-int policy_node_add(PolicyNode *parent, PolicyNode *child);
+/* Nodes, their texts and lists of children are the arena's: nobody frees them. */
+PolicyNode *policy_node_new(Arena *a, NodeKind kind, const PolicyOrigin *origin);
+int policy_node_add(Arena *a, PolicyNode *parent, PolicyNode *child);
 PolicyNode *policy_node_get(const PolicyNode *mapping, const char *key);
 PolicyNode *policy_node_take(PolicyNode *mapping, const char *key);
 
-/* Puts `over` on top of `*base`: mappings merge key by key, anything else replaces. Takes `over`. */
-int policy_node_merge(PolicyNode **base, PolicyNode *over);
+/* Puts `over`, which is used up, on top of `*base`: mappings merge key by key, anything else replaces. */
+int policy_node_merge(Arena *a, PolicyNode **base, PolicyNode *over);
 
 const char *node_kind_to_string(NodeKind k); /* with article */

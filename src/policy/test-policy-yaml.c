@@ -12,15 +12,22 @@
 
 DEFINE_TRIVIAL_CLEANUP(Policy *, policy_free)
 
+static Arena arena;
+
+static int forget(void **state) {
+        arena_done(&arena);
+        return 0;
+}
+
 /* What is expected of one parse: documents, and errors as "line:column: message", a line each. */
 static void check_n(const char *text, size_t size, size_t n_documents, const char *errors) {
-        _cleanup_(policy_documents_done) PolicyDocuments documents = {};
+        PolicyDocuments documents;
         _cleanup_(policy_freep) Policy *p = calloc(1, sizeof(*p));
         _cleanup_free_ char *found = NULL;
         size_t found_size;
         FILE *f = open_memstream(&found, &found_size);
 
-        assert_int_equal(policy_yaml_parse(p, "f", text, size, &documents), 0);
+        assert_int_equal(policy_yaml_parse(p, &arena, "f", text, size, &documents), 0);
         for (size_t i = 0; i < p->n_errors; i++)
                 fprintf(f, "%u:%u: %s\n", p->errors[i].origin.line, p->errors[i].origin.column,
                         p->errors[i].message);
@@ -35,11 +42,11 @@ static void check(const char *text, size_t n_documents, const char *errors) {
 
 static void test_nodes(void **state) {
         static const char text[] = "a: [x, 'y z']\nb:\n  c: {d: 1}\n  e:\n";
-        _cleanup_(policy_documents_done) PolicyDocuments documents = {};
+        PolicyDocuments documents;
         _cleanup_(policy_freep) Policy *p = calloc(1, sizeof(*p));
         const PolicyNode *root, *a, *c, *e;
 
-        assert_int_equal(policy_yaml_parse(p, "f", text, strlen(text), &documents), 0);
+        assert_int_equal(policy_yaml_parse(p, &arena, "f", text, strlen(text), &documents), 0);
         assert_int_equal(p->n_errors, 0);
         assert_int_equal(documents.n_items, 1);
         root = documents.items[0].root;
@@ -114,44 +121,41 @@ static char *repeat(const char *text, size_t n) {
 
 /* Errors of a document and of a file are bounded; a hostile file costs no more than its size. */
 static void test_bounds(void **state) {
-        _cleanup_(policy_documents_done) PolicyDocuments documents = {};
+        PolicyDocuments documents;
         _cleanup_(policy_freep) Policy *p = calloc(1, sizeof(*p));
         _cleanup_free_ char *equal = repeat("k: 1\n", 10000), *binary = repeat("\xff\n", 10000),
                             *open = repeat("[", 100000), *text = repeat("x", YAML_TEXT_MAX + 1);
 
-        assert_int_equal(policy_yaml_parse(p, "f", equal, strlen(equal), &documents), 0);
+        assert_int_equal(policy_yaml_parse(p, &arena, "f", equal, strlen(equal), &documents), 0);
         assert_int_equal(p->n_errors, 101);
         assert_true(documents.items[0].partial);
-        policy_documents_done(&documents);
 
-        assert_int_equal(policy_yaml_parse(p, "f", binary, strlen(binary), &documents), 0);
+        assert_int_equal(policy_yaml_parse(p, &arena, "f", binary, strlen(binary), &documents), 0);
         assert_int_equal(p->n_errors, 201);
         assert_int_equal(documents.n_items, 0);
-        policy_documents_done(&documents);
 
-        assert_int_equal(policy_yaml_parse(p, "f", open, strlen(open), &documents), 0);
+        assert_int_equal(policy_yaml_parse(p, &arena, "f", open, strlen(open), &documents), 0);
         assert_int_equal(p->n_errors, 202);
         check(text, 1, "1:1: The text is longer than 4096 bytes.\n");
 }
 
 static PolicyNode *parse_one(Policy *p, const char *text) {
-        PolicyDocuments documents = {};
+        PolicyDocuments documents;
         PolicyNode *root;
 
-        assert_int_equal(policy_yaml_parse(p, "f", text, strlen(text), &documents), 0);
+        assert_int_equal(policy_yaml_parse(p, &arena, "f", text, strlen(text), &documents), 0);
         assert_int_equal(p->n_errors, 0);
         assert_int_equal(documents.n_items, 1);
-        root = TAKE_PTR(documents.items[0].root);
-        policy_documents_done(&documents);
+        root = documents.items[0].root;
         return root;
 }
 
 static void test_merge(void **state) {
         _cleanup_(policy_freep) Policy *p = calloc(1, sizeof(*p));
-        _cleanup_(policy_node_freep) PolicyNode *root = parse_one(p, "a: 1\nb: {x: 1, y: [1, 2]}\nc: [1]\n");
+        PolicyNode *root = parse_one(p, "a: 1\nb: {x: 1, y: [1, 2]}\nc: [1]\n");
         const PolicyNode *b;
 
-        assert_int_equal(policy_node_merge(&root, parse_one(p, "b: {y: [3], z: 4}\nc: {k: 5}\nd: 6\n")), 0);
+        assert_int_equal(policy_node_merge(&arena, &root, parse_one(p, "b: {y: [3], z: 4}\nc: {k: 5}\nd: 6\n")), 0);
         assert_int_equal(root->n_children, 4);
         assert_string_equal(policy_node_get(root, "a")->text, "1");
         assert_string_equal(policy_node_get(root, "d")->text, "6");
@@ -166,28 +170,28 @@ static void test_merge(void **state) {
 
 static void test_take(void **state) {
         _cleanup_(policy_freep) Policy *p = calloc(1, sizeof(*p));
-        _cleanup_(policy_node_freep) PolicyNode *root = parse_one(p, "{a: 1, b: 2, c: 3, d: 4, e: 5}");
-        _cleanup_(policy_node_freep) PolicyNode *b = policy_node_take(root, "b");
+        PolicyNode *root = parse_one(p, "{a: 1, b: 2, c: 3, d: 4, e: 5}");
+        PolicyNode *b = policy_node_take(root, "b");
 
         assert_string_equal(b->text, "2");
         assert_null(policy_node_take(root, "b"));
         assert_int_equal(root->n_children, 4);
         assert_string_equal(root->children[1]->key, "c");
         for (int i = 0; i < 20; i++)
-                assert_int_equal(policy_node_add(root, policy_node_new(NODE_SCALAR, &root->origin)), 0);
+                assert_int_equal(policy_node_add(&arena, root, policy_node_new(&arena, NODE_SCALAR, &root->origin)), 0);
         assert_int_equal(root->n_children, 24);
 }
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_nodes),
-                cmocka_unit_test(test_documents),
-                cmocka_unit_test(test_refused),
-                cmocka_unit_test(test_resync),
-                cmocka_unit_test(test_bytes),
-                cmocka_unit_test(test_bounds),
-                cmocka_unit_test(test_merge),
-                cmocka_unit_test(test_take),
+                cmocka_unit_test_teardown(test_nodes, forget),
+                cmocka_unit_test_teardown(test_documents, forget),
+                cmocka_unit_test_teardown(test_refused, forget),
+                cmocka_unit_test_teardown(test_resync, forget),
+                cmocka_unit_test_teardown(test_bytes, forget),
+                cmocka_unit_test_teardown(test_bounds, forget),
+                cmocka_unit_test_teardown(test_merge, forget),
+                cmocka_unit_test_teardown(test_take, forget),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
