@@ -35,6 +35,41 @@ struct PolicyStrings *policy_strings_free(struct PolicyStrings *s) {
         return NULL;
 }
 
+static int take_strings(Policy *p, struct PolicyStrings *part) {
+        int r;
+
+        if (!p->strings)
+                p->strings = calloc(1, sizeof(*p->strings));
+        if (!p->strings)
+                return -ENOMEM;
+        for (size_t i = 0; i < part->n_strings; i++) {
+                r = array_reserve(&p->strings->strings, p->strings->n_strings, sizeof(char *));
+                if (r < 0)
+                        return r;
+                p->strings->strings[p->strings->n_strings++] = TAKE_PTR(part->strings[i]);
+        }
+        return 0;
+}
+
+int policy_take_part(Policy *p, Policy *part) {
+        int r;
+
+        r = part->strings ? take_strings(p, part->strings) : 0;
+        for (size_t i = 0; r >= 0 && i < part->n_services; i++) {
+                r = array_reserve(&p->services, p->n_services, sizeof(*p->services));
+                if (r >= 0)
+                        p->services[p->n_services++] = TAKE_PTR(part->services[i]);
+        }
+        for (size_t i = 0; r >= 0 && i < part->n_errors; i++) {
+                r = array_reserve(&p->errors, p->n_errors, sizeof(*p->errors));
+                if (r < 0)
+                        return r;
+                p->errors[p->n_errors++] = part->errors[i];
+                part->errors[i] = (PolicyError) {};
+        }
+        return r;
+}
+
 void policy_error_done(PolicyError *e) {
         free(e->service);
         free(e->key);

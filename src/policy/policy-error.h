@@ -22,3 +22,6 @@ void policy_errors_sort(Policy *p);
 /* A copy that lives as long as the policy; NULL if out of memory. */
 const char *policy_intern(Policy *p, const char *s);
 struct PolicyStrings *policy_strings_free(struct PolicyStrings *s);
+
+/* Moves services, errors and strings of `part` to the end of those of `p`. */
+int policy_take_part(Policy *p, Policy *part);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -11,22 +13,36 @@
 #include "policy-load.h"
 #include "policy-model.h"
 
-/* Directories in order of precedence; drop-ins are looked for in all of them. */
+/* In order of precedence; drop-ins are looked for in all of them. */
+typedef struct Places {
+        char **directories;   /* each laid out like /etc/slicemesh */
+        char **services;      /* their services/ */
+        PolicyFiles drop_ins; /* NAME.d in any of those */
+} Places;
+
+/* What one thread reads. */
 typedef struct Loader {
-        Policy *policy;
-        char **directories;    /* each laid out like /etc/slicemesh */
-        char **services;       /* their services/ */
-        PolicyFiles drop_ins;  /* NAME.d in any of those */
+        const Places *places;
+        Policy *policy;        /* all of it, or what becomes a part of it */
         Arena arena;           /* the file that is being read, with its drop-ins */
         const char *mesh_file; /* that was read, if any */
 } Loader;
 
+static void places_done(Places *p) {
+        strv_free(p->directories);
+        strv_free(p->services);
+        policy_files_done(&p->drop_ins);
+}
+
 static void loader_done(Loader *l) {
         policy_free(l->policy);
-        strv_free(l->directories);
-        strv_free(l->services);
-        policy_files_done(&l->drop_ins);
         arena_done(&l->arena);
+}
+
+static int loader_start(Loader *l, const Places *places) {
+        l->places = places;
+        l->policy = calloc(1, sizeof(*l->policy));
+        return l->policy ? 0 : -ENOMEM;
 }
 
 static int push_path(char ***strv, const char *directory, const char *name) {
@@ -112,9 +128,9 @@ static int loader_merge_drop_ins(Loader *l, PolicyDocument *d) {
                 directory = NULL;
                 return -ENOMEM;
         }
-        if (!policy_files_find(&l->drop_ins, directory))
+        if (!policy_files_find(&l->places->drop_ins, directory))
                 return 0;
-        for (char **s = l->services; r >= 0 && *s; s++)
+        for (char **s = l->places->services; r >= 0 && *s; s++)
                 r = push_path(&directories, *s, directory);
         if (r < 0)
                 return r;
@@ -191,14 +207,91 @@ static int loader_service_file(Loader *l, const char *path) {
         return r < 0 ? r : loader_documents(l, &documents, first_error);
 }
 
+/* Files that several threads take one after the other. */
+typedef struct Queue {
+        const PolicyFiles *files;
+        size_t next;
+        int error; /* of the first that failed: the others stop as well */
+} Queue;
+
+enum {
+        THREADS_MAX = 8,
+        FILES_PER_THREAD = 64, /* below that, making one takes longer than it saves */
+};
+
+typedef struct Worker {
+        pthread_t thread;
+        Queue *queue;
+        Loader loader;
+} Worker;
+
+static void loader_take_files(Loader *l, Queue *queue) {
+        int r = 0, none = 0;
+        size_t i;
+
+        while (r >= 0 && __atomic_load_n(&queue->error, __ATOMIC_RELAXED) == 0) {
+                i = __atomic_fetch_add(&queue->next, 1, __ATOMIC_RELAXED);
+                if (i >= queue->files->n_items)
+                        return;
+                r = loader_service_file(l, queue->files->items[i].path);
+        }
+        if (r < 0)
+                (void) __atomic_compare_exchange_n(&queue->error, &none, r, false, __ATOMIC_RELAXED,
+                                                   __ATOMIC_RELAXED);
+}
+
+static void *worker_run(void *userdata) {
+        Worker *w = userdata;
+
+        loader_take_files(&w->loader, w->queue);
+        return NULL;
+}
+
+/* Beside the thread that asks; what cannot be started is not missed. */
+static size_t workers_start(Worker *workers, size_t n, const Loader *l, Queue *queue) {
+        size_t i;
+
+        for (i = 0; i < n; i++) {
+                workers[i].queue = queue;
+                if (loader_start(&workers[i].loader, l->places) < 0 ||
+                    pthread_create(&workers[i].thread, NULL, worker_run, &workers[i]) != 0) {
+                        loader_done(&workers[i].loader);
+                        break;
+                }
+        }
+        return i;
+}
+
+static size_t count_threads(const PolicyFiles *files) {
+        const size_t wanted = MIN((size_t) THREADS_MAX, files->n_items / FILES_PER_THREAD + 1);
+        cpu_set_t cpus;
+
+        if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0)
+                return 1;
+        return MIN((size_t) CPU_COUNT(&cpus), wanted);
+}
+
+/* A service depends on its own files only. Which thread read one makes no difference: services and errors
+ * are sorted in the end. */
 static int loader_services(Loader *l, char *const *directories) {
         _cleanup_(policy_files_done) PolicyFiles files = {};
+        Queue queue = { .files = &files };
+        Worker workers[THREADS_MAX] = {};
+        size_t n;
         int r;
 
         r = policy_files_list(directories, ".yaml", &files);
-        for (size_t i = 0; r >= 0 && i < files.n_items; i++)
-                r = loader_service_file(l, files.items[i].path);
-        return r;
+        if (r < 0)
+                return r;
+        n = workers_start(workers, count_threads(&files) - 1, l, &queue);
+        loader_take_files(l, &queue);
+        for (size_t i = 0; i < n; i++) {
+                (void) pthread_join(workers[i].thread, NULL);
+                if (queue.error == 0)
+                        queue.error = policy_take_part(l->policy, workers[i].loader.policy);
+                loader_done(&workers[i].loader);
+        }
+        return queue.error;
 }
 
 static int loader_mesh_documents(Loader *l, const PolicyDocuments *documents) {
@@ -222,7 +315,7 @@ static int loader_mesh(Loader *l) {
         Policy *p = l->policy;
         int r;
 
-        r = policy_files_list(l->directories, "mesh.yaml", &files);
+        r = policy_files_list(l->places->directories, "mesh.yaml", &files);
         if (r < 0)
                 return r;
         file = policy_files_find(&files, "mesh.yaml");
@@ -264,38 +357,37 @@ static int loader_finish(Loader *l, Policy **ret) {
         return 0;
 }
 
-static int loader_run(Loader *l, Policy **ret) {
-        int r = 0;
+static int places_load(Places *places, Policy **ret) {
+        _cleanup_(loader_done) Loader l = {};
+        int r;
 
-        l->policy = calloc(1, sizeof(*l->policy));
-        if (!l->policy)
-                return -ENOMEM;
-        for (char **d = l->directories; r >= 0 && *d; d++)
-                r = push_path(&l->services, *d, "services");
+        r = loader_start(&l, places);
+        for (char **d = places->directories; r >= 0 && *d; d++)
+                r = push_path(&places->services, *d, "services");
         if (r >= 0)
-                r = loader_mesh(l);
+                r = loader_mesh(&l);
         if (r >= 0)
-                r = policy_files_list(l->services, ".d", &l->drop_ins);
+                r = policy_files_list(places->services, ".d", &places->drop_ins);
         if (r >= 0)
-                r = loader_services(l, l->services);
-        return r < 0 ? r : loader_finish(l, ret);
+                r = loader_services(&l, places->services);
+        return r < 0 ? r : loader_finish(&l, ret);
 }
 
 int policy_load(const char *root, Policy **ret) {
         static const char *const places[] = { "etc/slicemesh", "run/slicemesh", "usr/lib/slicemesh" };
-        _cleanup_(loader_done) Loader l = {};
+        _cleanup_(places_done) Places p = {};
         int r;
 
         for (size_t i = 0; i < ELEMENTSOF(places); i++) {
-                r = push_path(&l.directories, root && !streq(root, "/") ? root : "", places[i]);
+                r = push_path(&p.directories, root && !streq(root, "/") ? root : "", places[i]);
                 if (r < 0)
                         return r;
         }
-        return loader_run(&l, ret);
+        return places_load(&p, ret);
 }
 
 int policy_load_directory(const char *directory, Policy **ret) {
-        _cleanup_(loader_done) Loader l = {};
+        _cleanup_(places_done) Places p = {};
         struct stat st;
         int r;
 
@@ -303,14 +395,17 @@ int policy_load_directory(const char *directory, Policy **ret) {
                 return -errno;
         if (!S_ISDIR(st.st_mode))
                 return -ENOTDIR;
-        r = strv_push(&l.directories, directory);
-        return r < 0 ? r : loader_run(&l, ret);
+        r = strv_push(&p.directories, directory);
+        return r < 0 ? r : places_load(&p, ret);
 }
 
 /* A policy whose mesh is all defaults, so that services can be read into it. */
 static int loader_plain(Loader *l) {
-        l->policy = calloc(1, sizeof(*l->policy));
-        return l->policy ? policy_build_mesh(l->policy, NULL) : -ENOMEM;
+        static const Places none = {};
+        int r;
+
+        r = loader_start(l, &none);
+        return r < 0 ? r : policy_build_mesh(l->policy, NULL);
 }
 
 int policy_load_good(const char *directory, Policy **ret) {

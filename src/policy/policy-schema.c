@@ -2,6 +2,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "../basic/parse-util.h"
@@ -28,15 +29,27 @@ const char *schema_place_title(SchemaPlace place) {
         return place_titles[place];
 }
 
-const SchemaKey *schema_place_keys(SchemaPlace place, size_t *ret_n) {
-        size_t first = 0, n = 0;
+typedef struct KeyRange {
+        size_t first, n;
+} KeyRange;
 
-        while (first < n_schema_keys && schema_keys[first].place != place)
-                first++;
-        while (first + n < n_schema_keys && schema_keys[first + n].place == place)
-                n++;
-        *ret_n = n;
-        return &schema_keys[first];
+static KeyRange place_ranges[_PLACE_MAX];
+
+static void find_place_ranges(void) {
+        for (size_t i = 0; i < n_schema_keys; i++) {
+                KeyRange *range = &place_ranges[schema_keys[i].place];
+
+                if (range->n++ == 0)
+                        range->first = i;
+        }
+}
+
+const SchemaKey *schema_place_keys(SchemaPlace place, size_t *ret_n) {
+        static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+        (void) pthread_once(&once, find_place_ranges);
+        *ret_n = place_ranges[place].n;
+        return &schema_keys[place_ranges[place].first];
 }
 
 static bool name_is_valid(const char *s, const char *more, size_t longest) {

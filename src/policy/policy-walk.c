@@ -203,7 +203,7 @@ int walk_mapping(Walker *w, SchemaPlace place, const PolicyNode *n, void *object
                 const PolicyNode *child = n->children[i];
                 size_t k = 0;
 
-                while (k < n_keys && !streq(keys[k].name, child->key))
+                while (k < n_keys && (keys[k].name[0] != child->key[0] || !streq(keys[k].name, child->key)))
                         k++;
                 if (k < n_keys) {
                         given[k] = given[k] ?: child; /* a second one is an error of syntax already */

@@ -3,12 +3,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 
 #include <cmocka.h>
 
 #include "../basic/parse-util.h"
 #include "../basic/string-util.h"
+#include "policy-load.h"
 #include "test-policy-files.h"
 #include "test-policy-model.h"
 
@@ -322,6 +324,51 @@ static void test_document(void **state) {
         assert_int_equal(n, 4);
 }
 
+/* So many files that several threads read them, if there are CPUs for that. */
+static void write_many(void) {
+        char name[64], text[256];
+
+        for (unsigned i = 0; i < 500; i++) {
+                snprintf(name, sizeof(name), ETC "services/s%03u.yaml", i);
+                snprintf(text, sizeof(text), "service: s%03u\nport: %u\nendpoints: [\"10.0.0.1:80\"]%s\n", i,
+                         1 + i % 7, i % 10 == 3 ? "\nunknown: 1\nrelay: [" : "");
+                test_write(name, text);
+                snprintf(name, sizeof(name), ETC "services/s%03u.d/more.yaml", i);
+                if (i % 25 == 0)
+                        test_write(name, i % 50 == 0 ? "port: 99\n" : "port: none\n");
+        }
+        test_write(ETC "services/twice.yaml", "service: s001\nport: 1\nendpoints: []\n");
+}
+
+static void test_threads_change_nothing(void **state) {
+        _cleanup_(policy_freep) Policy *alone = NULL, *together = NULL;
+        cpu_set_t all, one;
+
+        write_many();
+        assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+        CPU_ZERO(&one);
+        for (int i = 0; CPU_COUNT(&one) == 0; i++)
+                if (CPU_ISSET(i, &all))
+                        CPU_SET(i, &one);
+        assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+        alone = load();
+        assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
+        together = load();
+
+        assert_int_equal(alone->n_services, 500 - 50 - 10 - 1);
+        assert_int_equal(together->n_services, alone->n_services);
+        for (size_t i = 0; i < alone->n_services; i++)
+                assert_true(policy_service_equal(together->services[i], alone->services[i]));
+        assert_int_equal(together->n_errors, alone->n_errors);
+        for (size_t i = 0; i < alone->n_errors; i++) {
+                _cleanup_free_ char *a = NULL, *b = NULL;
+
+                assert_int_equal(policy_error_format(&alone->errors[i], &a), 0);
+                assert_int_equal(policy_error_format(&together->errors[i], &b), 0);
+                assert_string_equal(a, b);
+        }
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, test_root_setup, test_root_teardown)
 
 int main(void) {
@@ -338,6 +385,7 @@ int main(void) {
                 TEST(test_directory),
                 TEST(test_examples),
                 TEST(test_document),
+                TEST(test_threads_change_nothing),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
