@@ -6,10 +6,12 @@
 #include "../basic/cleanup.h"
 #include "policy-load.h"
 #include "test-policy-bind.h"
+#include "test-policy-yaml.h"
 
 /*
  * Whatever bytes a policy file holds: no crash, no leak, and every error has a place and a sentence. A
- * service that is accepted compiles, and its dump is accepted as an equal service.
+ * service that is accepted compiles, and its dump is accepted as an equal service. Both readers of YAML
+ * read the same.
  */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -45,6 +47,7 @@ static void round_trip(const PolicyService *s) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_(policy_freep) Policy *p = NULL;
 
+        require(test_plain_is_yaml((const char *) data, size) >= 0);
         require(policy_load_memory("input", (const char *) data, size, &p) == 0);
         for (size_t i = 0; i < p->n_errors; i++) {
                 _cleanup_free_ char *text = NULL;

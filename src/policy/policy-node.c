@@ -59,6 +59,31 @@ PolicyNode *policy_node_take(PolicyNode *mapping, const char *key) {
         return child;
 }
 
+static int compare_keys(const void *a, const void *b) {
+        return strcmp((*(PolicyNode *const *) a)->key, (*(PolicyNode *const *) b)->key);
+}
+
+int policy_node_keys_differ(const PolicyNode *mapping) {
+        enum { FEW = 12 }; /* so many are compared each with each */
+        _cleanup_free_ PolicyNode **sorted = NULL;
+        PolicyNode *const *children = mapping->children;
+        size_t n = mapping->n_children;
+
+        if (n > FEW) {
+                sorted = malloc(n * sizeof(*sorted));
+                if (!sorted)
+                        return -ENOMEM;
+                memcpy(sorted, children, n * sizeof(*sorted));
+                qsort(sorted, n, sizeof(*sorted), compare_keys);
+                children = sorted;
+        }
+        for (size_t i = 1; i < n; i++)
+                for (size_t j = sorted ? i - 1 : 0; j < i; j++)
+                        if (streq(children[i]->key, children[j]->key))
+                                return 0;
+        return 1;
+}
+
 static int compare_places(const void *a, const void *b) {
         return strcmp((**(PolicyNode **const *) a)->key, (**(PolicyNode **const *) b)->key);
 }

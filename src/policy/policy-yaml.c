@@ -71,8 +71,11 @@ static int reader_check_keys(Reader *reader, const PolicyNode *n) {
         char text[QUOTED_SIZE], message[QUOTED_SIZE + 64];
         int r;
 
-        if (n->kind != NODE_MAPPING || n->n_children < 2)
+        if (n->kind != NODE_MAPPING)
                 return 0;
+        r = policy_node_keys_differ(n);
+        if (r != 0)
+                return MIN(r, 0);
         sorted = malloc(n->n_children * sizeof(*sorted));
         if (!sorted)
                 return -ENOMEM;
@@ -414,8 +417,8 @@ static int check_text(Policy *p, const char *file, const char *data, size_t size
         return n_reported > YAML_ERRORS_MAX;
 }
 
-int policy_yaml_parse(Policy *p, Arena *a, const char *file, const char *data, size_t size,
-                      PolicyDocuments *ret) {
+int policy_yaml_parse_whole(Policy *p, Arena *a, const char *file, const char *data, size_t size,
+                            PolicyDocuments *ret) {
         PolicyDocuments documents = {};
         Reader reader = {
                 .policy = p,
@@ -431,7 +434,7 @@ int policy_yaml_parse(Policy *p, Arena *a, const char *file, const char *data, s
         if (r < 0)
                 return r;
         if (r > 0) {
-                *ret = (PolicyDocuments) {};
+                *ret = documents;
                 return 0;
         }
         documents.n_text_errors = p->n_errors - n_errors;
@@ -443,4 +446,11 @@ int policy_yaml_parse(Policy *p, Arena *a, const char *file, const char *data, s
                 return r;
         *ret = documents;
         return 0;
+}
+
+int policy_yaml_parse(Policy *p, Arena *a, const char *file, const char *data, size_t size,
+                      PolicyDocuments *ret) {
+        if (policy_yaml_parse_plain(a, file, data, size, ret))
+                return 0;
+        return policy_yaml_parse_whole(p, a, file, data, size, ret);
 }

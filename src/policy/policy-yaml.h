@@ -53,11 +53,19 @@ typedef struct PolicyDocuments {
 int policy_yaml_parse(Policy *p, Arena *a, const char *file, const char *data, size_t size,
                       PolicyDocuments *ret);
 
+/* The two readers behind that. policy-yaml-plain.c is much faster, but for files without errors only, and
+ * not for all of those: false. */
+bool policy_yaml_parse_plain(Arena *a, const char *file, const char *data, size_t size,
+                             PolicyDocuments *ret);
+int policy_yaml_parse_whole(Policy *p, Arena *a, const char *file, const char *data, size_t size,
+                            PolicyDocuments *ret);
+
 /* Nodes, their texts and lists of children are the arena's: nobody frees them. */
 PolicyNode *policy_node_new(Arena *a, NodeKind kind, const PolicyOrigin *origin);
 int policy_node_add(Arena *a, PolicyNode *parent, PolicyNode *child);
 PolicyNode *policy_node_get(const PolicyNode *mapping, const char *key);
 PolicyNode *policy_node_take(PolicyNode *mapping, const char *key);
+int policy_node_keys_differ(const PolicyNode *mapping); /* 1 = no key is there twice, 0, -ENOMEM */
 
 /* Puts `over`, which is used up, on top of `*base`: mappings merge key by key, anything else replaces. */
 int policy_node_merge(Arena *a, PolicyNode **base, PolicyNode *over);

@@ -6,9 +6,10 @@
 
 #include <cmocka.h>
 
+#include "../basic/macro.h"
 #include "../basic/string-util.h"
 #include "policy-error.h"
-#include "policy-yaml.h"
+#include "test-policy-yaml.h"
 
 DEFINE_TRIVIAL_CLEANUP(Policy *, policy_free)
 
@@ -152,10 +153,11 @@ static PolicyNode *parse_one(Policy *p, const char *text) {
 
 static void test_merge(void **state) {
         _cleanup_(policy_freep) Policy *p = calloc(1, sizeof(*p));
-        PolicyNode *root = parse_one(p, "a: 1\nb: {x: 1, y: [1, 2]}\nc: [1]\n");
+        PolicyNode *root = parse_one(p, "a: 1\nb: {x: 1, y: [1, 2]}\nc: [1]\n"),
+                   *over = parse_one(p, "b: {y: [3], z: 4}\nc: {k: 5}\nd: 6\n");
         const PolicyNode *b;
 
-        assert_int_equal(policy_node_merge(&arena, &root, parse_one(p, "b: {y: [3], z: 4}\nc: {k: 5}\nd: 6\n")), 0);
+        assert_int_equal(policy_node_merge(&arena, &root, over), 0);
         assert_int_equal(root->n_children, 4);
         assert_string_equal(policy_node_get(root, "a")->text, "1");
         assert_string_equal(policy_node_get(root, "d")->text, "6");
@@ -171,15 +173,71 @@ static void test_merge(void **state) {
 static void test_take(void **state) {
         _cleanup_(policy_freep) Policy *p = calloc(1, sizeof(*p));
         PolicyNode *root = parse_one(p, "{a: 1, b: 2, c: 3, d: 4, e: 5}");
-        PolicyNode *b = policy_node_take(root, "b");
+        PolicyNode *b = policy_node_take(root, "b"), *n;
 
         assert_string_equal(b->text, "2");
         assert_null(policy_node_take(root, "b"));
         assert_int_equal(root->n_children, 4);
         assert_string_equal(root->children[1]->key, "c");
-        for (int i = 0; i < 20; i++)
-                assert_int_equal(policy_node_add(&arena, root, policy_node_new(&arena, NODE_SCALAR, &root->origin)), 0);
+        for (int i = 0; i < 20; i++) {
+                n = policy_node_new(&arena, NODE_SCALAR, &root->origin);
+                assert_int_equal(policy_node_add(&arena, root, n), 0);
+        }
         assert_int_equal(root->n_children, 24);
+}
+
+/* What is read without libyaml, and that it is read as libyaml would. */
+static void test_plain(void **state) {
+        static const char *const plain[] = {
+                "a: 1\n",
+                "---\na: 1\n--- # next\nb: 2\n",
+                "# head\n\n  a: 1 # one\n  b:\n\n    # deeper\n    c: 'x # y'\n",
+                "a:\n- 1\n- b: 2\n  c: 3\nd:\n  -   e: \"x: y\"\n      f: g\n",
+                "a: {b: [1, {c: 'd e'}], e: [], f: {}}\n\"10.1.0.1:80\": [2, 1]\n",
+                "- a\n- b: /x%20y\n- [1,2]\n",
+                "a: 10.1.0.1:80\nb: 12.5%\nc: http://x/y\n",
+        };
+        static const char *const not_plain[] = {
+                "", "a: 1", "a:\n", "a\n", "a: b c\n", "a: b\n  c\n", "a: |\n  b\n", "a: b: c\n",
+                "a: [1,\n 2]\n", "a: 1\nb\n", "a: 1\n b: 2\n", "- a\nb: 1\n", "a: \"\\n\"\n", "a: 'b''c'\n",
+                "a: [b: c]\n", "a: [1, ]\n", "a: 1\na: 2\n", "\ta: 1\n", "a: \xc3\xa4\n", "---\n---\na: 1\n",
+                "a: 1\n...\n", "a: &b c\n", "<<: {a: 1}\n", "a: 1#b\n", "a: 'b'c\n", "a: {b}\n", "- - a\n",
+                "a: - b\n", "? a\n: b\n", "{a: 1}: b\n", "a:b\n",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(plain); i++)
+                assert_int_equal(test_plain_is_yaml(plain[i], strlen(plain[i])), 1);
+        for (size_t i = 0; i < ELEMENTSOF(not_plain); i++)
+                assert_int_equal(test_plain_is_yaml(not_plain[i], strlen(not_plain[i])), 0);
+}
+
+/* Texts put together from what YAML consists of: most are wrong in some way. */
+static void test_plain_or_not(void **state) {
+        static const char *const pieces[] = {
+                "a", "b", "c: ", "d: ", "e:", "- ", "-", ": ", "\n", "\n", "\n  ", "\n  ", "\n    ", "\n- ",
+                " ", "  ", "{", "}", "[", "]", ", ", ",", "'x y'", "\"z\"", "#", " # f", "/g", "1:2", "---",
+                "\n---\n", "%", "?", "'k': ", "[1, 2]", "{m: n}", "o: p\n", "q: r\n  ", "- s\n",
+                "- t: u\n  ", "*", "&v ", "!", "|", "<<: ", "''", "~", "::",
+        };
+        char text[256];
+        unsigned n_plain = 0;
+
+        srandom(1);
+        for (unsigned i = 0; i < 100000; i++) {
+                long n = 1 + random() % 14;
+                char *p = text;
+                int verdict;
+
+                while (n-- > 0)
+                        p = stpcpy(p, pieces[(size_t) random() % ELEMENTSOF(pieces)]);
+                p = stpcpy(p, "\n");
+                verdict = test_plain_is_yaml(text, (size_t) (p - text));
+                if (verdict < 0)
+                        print_message("%s", text);
+                assert_true(verdict >= 0);
+                n_plain += verdict > 0;
+        }
+        assert_true(n_plain > 1000);
 }
 
 int main(void) {
@@ -192,6 +250,8 @@ int main(void) {
                 cmocka_unit_test_teardown(test_bounds, forget),
                 cmocka_unit_test_teardown(test_merge, forget),
                 cmocka_unit_test_teardown(test_take, forget),
+                cmocka_unit_test(test_plain),
+                cmocka_unit_test(test_plain_or_not),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
