@@ -76,6 +76,7 @@ void exchange_free(Exchange *x) {
         upstream_free(x->upstream); /* one that can be used again was taken out before */
         flow_done(&x->request, &w->buffers);
         flow_done(&x->response, &w->buffers);
+        buffer_release(&w->buffers, x->in);
         shared_tables_unref(x->tables);
         slab_free(&w->exchange_slab, x);
 }

@@ -42,6 +42,7 @@ typedef struct Exchange {
         Worker *worker;
         Downstream *downstream;
         Upstream *upstream; /* NULL: none yet, or no more */
+        Buffer *in;         /* what was received from it and is not through; it may be another's by then */
         SharedTables *tables;
         ExchangeState state;
         nsec_t started;

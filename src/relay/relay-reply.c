@@ -84,8 +84,6 @@ Progress reply_run(Exchange *x) {
         Downstream *d = x->downstream;
         ssize_t n;
 
-        if (!flow_is_pending(&x->response))
-                return x->close ? EXCHANGE_IS_LAST : EXCHANGE_IS_DONE;
         if (!d->socket.writable)
                 return EXCHANGE_WAITS;
         n = flow_send(&x->response, NULL, &d->socket, &x->worker->buffers);
@@ -93,5 +91,7 @@ Progress reply_run(Exchange *x) {
                 count_reason(&x->tables->tables, x->service, SM_REASON_CLIENT_ABORTED);
                 return EXCHANGE_IS_BROKEN;
         }
-        return n > 0 ? EXCHANGE_GOES_ON : EXCHANGE_WAITS;
+        if (flow_is_pending(&x->response))
+                return n > 0 ? EXCHANGE_GOES_ON : EXCHANGE_WAITS;
+        return x->close ? EXCHANGE_IS_LAST : EXCHANGE_IS_DONE;
 }

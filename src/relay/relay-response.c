@@ -50,16 +50,15 @@ static void start_head(Exchange *x) {
 
 /* Reads what the endpoint sends; what follows the end of the response is its mistake and is not read. */
 static ssize_t read_upstream(Exchange *x) {
-        Upstream *u = x->upstream;
         ssize_t n;
 
-        if (!u->in)
-                u->in = buffer_acquire(&x->worker->buffers);
-        if (!u->in)
+        if (!x->in)
+                x->in = buffer_acquire(&x->worker->buffers);
+        if (!x->in)
                 return -ENOMEM;
-        if (buffer_room(u->in) == 0)
-                buffer_compact(u->in);
-        n = socket_receive(&u->socket, u->in);
+        if (buffer_room(x->in) == 0)
+                buffer_compact(x->in);
+        n = socket_receive(&x->upstream->socket, x->in);
         if (n > 0) {
                 x->moved = x->worker->now;
                 if (!x->response_begun) {
@@ -68,9 +67,9 @@ static ssize_t read_upstream(Exchange *x) {
                         flow_trim(&x->request, &x->downstream->in, &x->worker->buffers);
                         start_head(x);
                 }
-        } else if (buffer_filled(u->in) == 0) {
-                buffer_release(&x->worker->buffers, u->in);
-                u->in = NULL;
+        } else if (buffer_filled(x->in) == 0) {
+                buffer_release(&x->worker->buffers, x->in);
+                x->in = NULL;
         }
         return n;
 }
@@ -111,7 +110,6 @@ static bool is_chunked_onwards(const Exchange *x) {
 /* Puts the head on its way. */
 static int write_head(Exchange *x) {
         const struct sm_head *h = &x->response_head;
-        Upstream *u = x->upstream;
         ResponseEdit edit = {
                 .bodiless = h->status < 200 || h->status == 204,
                 .connection = response_connection(x),
@@ -122,12 +120,11 @@ static int write_head(Exchange *x) {
         x->response.out = buffer_acquire(&x->worker->buffers); /* nothing is pending, so there was none */
         if (!x->response.out)
                 return -ENOMEM;
-        return head_write_response(x->response.out, buffer_at(u->in), h, &edit);
+        return head_write_response(x->response.out, buffer_at(x->in), h, &edit);
 }
 
 /* 1xx: the response is still to come (RFC 9110, section 15.2). HTTP/1.0 knows none of these. */
 static Progress interim_head(Exchange *x) {
-        Upstream *u = x->upstream;
         int r = 0;
 
         if (!(x->head.flags & SM_HEAD_HTTP_1_0)) {
@@ -137,7 +134,7 @@ static Progress interim_head(Exchange *x) {
         if (r < 0)
                 return reply_begin(x, SM_REASON_OVERLOADED);
         x->response.forwarded = x->response.checked = x->response_head.length;
-        flow_trim(&x->response, &u->in, &x->worker->buffers);
+        flow_trim(&x->response, &x->in, &x->worker->buffers);
         start_head(x);
         return EXCHANGE_GOES_ON;
 }
@@ -167,10 +164,9 @@ static Progress final_head(Exchange *x) {
 }
 
 static Progress parse_head(Exchange *x) {
-        Upstream *u = x->upstream;
         int r;
 
-        r = u->in ? sm_head_parse(&x->parser, &x->response_head, buffer_at(u->in), buffer_filled(u->in)) : 0;
+        r = x->in ? sm_head_parse(&x->parser, &x->response_head, buffer_at(x->in), buffer_filled(x->in)) : 0;
         if (r == 0)
                 return EXCHANGE_WAITS;
         if (r == -SM_REASON_UPSTREAM_HEAD_TOO_LARGE)
@@ -182,25 +178,43 @@ static Progress parse_head(Exchange *x) {
         return final_head(x);
 }
 
-/* The response is through. The connection to the endpoint goes back to the pool if nothing is open on it. */
-static Progress finish(Exchange *x) {
+static bool is_request_done(const Exchange *x) {
+        return flow_is_done(&x->request) && !x->request_broken;
+}
+
+/* Whether nothing is open on the connection, of which all of the response was received. */
+static bool is_reusable(const Exchange *x) {
+        const Upstream *u = x->upstream;
+        bool all_read = !x->in || x->response.checked == buffer_filled(x->in);
+
+        return is_request_done(x) && x->endpoint_persists && x->response_head.status != 101 && all_read &&
+                !u->socket.readable && !u->socket.ended && u->socket.error == 0 &&
+                u->tables == x->worker->tables && x->worker->stop_deadline == 0;
+}
+
+/* All of the response is here. The connection to the endpoint goes back to the pool before the last of it is
+ * sent: the caller, who may be asking for more before that send() returns, is to find it there. */
+static void give_back(Exchange *x) {
         Upstream *u = x->upstream;
         Worker *w = x->worker;
-        bool request_done = flow_is_done(&x->request) && !x->request_broken;
 
-        flow_trim(&x->response, &u->in, &w->buffers);
-        flow_trim(&x->request, &x->downstream->in, &w->buffers);
+        u->exchange = NULL;
+        x->upstream = NULL;
+        pool_put(&w->pool, u, w->now + x->pool_idle_ms * NSEC_PER_MSEC);
+        exchange_release_endpoint(x);
+}
+
+/* The response is through. */
+static Progress finish(Exchange *x) {
+        BufferPool *buffers = &x->worker->buffers;
+
+        flow_trim(&x->response, &x->in, buffers);
+        flow_trim(&x->request, &x->downstream->in, buffers);
         if (x->response_head.status == 101) {
                 x->state = EXCHANGE_TUNNELLING;
                 return EXCHANGE_GOES_ON;
         }
-        if (request_done && x->endpoint_persists && !u->in && !u->socket.readable && !u->socket.ended &&
-            u->socket.error == 0 && u->tables == w->tables && w->stop_deadline == 0) {
-                u->exchange = NULL;
-                x->upstream = NULL;
-                pool_put(&w->pool, u, w->now + x->pool_idle_ms * NSEC_PER_MSEC);
-        }
-        return x->close || !request_done ? EXCHANGE_IS_LAST : EXCHANGE_IS_DONE;
+        return x->close || !is_request_done(x) ? EXCHANGE_IS_LAST : EXCHANGE_IS_DONE;
 }
 
 static Progress end_of_stream(Exchange *x) {
@@ -238,7 +252,7 @@ static Progress send_to_caller(Exchange *x) {
                 return EXCHANGE_WAITS;
         if (ends_exchange(x))
                 fast_promise(d, flow_pending(&x->response));
-        n = flow_send(&x->response, x->upstream->in, &d->socket, &x->worker->buffers);
+        n = flow_send(&x->response, x->in, &d->socket, &x->worker->buffers);
         if (n < 0) {
                 count_reason(&x->tables->tables, x->service, SM_REASON_CLIENT_ABORTED);
                 return EXCHANGE_IS_BROKEN;
@@ -257,12 +271,18 @@ Progress response_run(Exchange *x) {
         Flow *f = &x->response;
         Progress p;
 
-        if (x->response_headed && flow_advance(f, x->upstream->in, &x->worker->buffers) < 0) {
+        if (x->response_headed && flow_advance(f, x->in, &x->worker->buffers) < 0) {
                 count(&sm_endpoint_state_at(&x->tables->tables, x->upstream->endpoint)->failures, 1);
                 return reply_begin(x, SM_REASON_UPSTREAM_BAD_BODY);
         }
-        if (flow_is_pending(f))
-                return send_to_caller(x);
+        if (x->response_headed && f->body.done && x->upstream && is_reusable(x))
+                give_back(x);
+        if (flow_is_pending(f)) {
+                p = send_to_caller(x);
+                /* With the last of it the kernel may have the next request: nothing comes in between. */
+                if (p != EXCHANGE_GOES_ON || !flow_is_done(f))
+                        return p;
+        }
         if (!x->response_headed && x->response_begun) {
                 p = parse_head(x);
                 if (p != EXCHANGE_WAITS)
@@ -271,6 +291,6 @@ Progress response_run(Exchange *x) {
         if (x->response_headed && f->body.done)
                 return finish(x);
         if (x->response_headed)
-                flow_trim(f, &x->upstream->in, &x->worker->buffers);
+                flow_trim(f, &x->in, &x->worker->buffers);
         return receive(x);
 }

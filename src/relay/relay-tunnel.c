@@ -52,7 +52,7 @@ Progress tunnel_run(Exchange *x) {
         Progress there, back;
 
         there = move(x, caller, &x->downstream->in, endpoint, &x->request.body.data);
-        back = move(x, endpoint, &x->upstream->in, caller, &x->response.body.data);
+        back = move(x, endpoint, &x->in, caller, &x->response.body.data);
         if (there == TUNNEL_LOST || back == TUNNEL_LOST)
                 return TUNNEL_LOST;
         if (caller->shut && endpoint->shut)

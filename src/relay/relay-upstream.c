@@ -151,7 +151,6 @@ Upstream *upstream_free(Upstream *u) {
         timer_clear(&u->timer);
         socket_close(&u->socket);
         slot_release(u);
-        buffer_release(&w->buffers, u->in);
         count_connection(u, -1);
         shared_tables_unref(u->tables);
         slab_free(&w->upstream_slab, u);

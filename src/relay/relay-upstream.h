@@ -21,7 +21,6 @@ typedef struct Upstream {
         bool reused; /* has carried an exchange before */
         Timer timer; /* to connect, then to wait in the pool */
         List pool_link, age_link;
-        Buffer *in;
         uint64_t written;     /* bytes in all */
         uint64_t written_before; /* of them before the current exchange */
 

@@ -63,6 +63,7 @@ EVENTS = {
     'by_kernel == 4': 'pipelining over two slots',
     'continued && by_kernel > 0 && by_relay > 0': 'pipelining',
     'taken_over && by_relay > 0': 'a death',
+    'found': 'pipelining',
     'rebound && by_kernel > 0': 'impatience with two clients',
 }
 

@@ -114,7 +114,7 @@ byte n_faults, n_strays, n_done;
 bool relay_dead;
 #ifdef REACH
 byte by_kernel, by_relay;
-bool continued, taken_over, waited, rebound;
+bool continued, taken_over, found, rebound;
 #define NOTE(event) event
 #else
 #define NOTE(event) skip
@@ -688,20 +688,22 @@ read:
                         assert(REQUEST(m) == n);
                         begun = true; owed--;
                         if
-                        :: owed == 0 && !copy -> relay_write_last(c, m)
-                        :: owed > 0 || copy -> relay_write(c, m)
-                        fi;
-                        if
-                        :: owed > 0 -> goto read
-                        :: owed == 0
+                        :: owed > 0 -> relay_write(c, m); goto read
+                        :: owed == 0 -> goto last
                         fi
                 fi
         :: hung_up[i] && empty(to_u[i]) -> goto failed
         :: DEATH; goto failed
         fi;
+
+last: /* D, which may be asking for more as soon as it has this, is to find the slot */
         if
         :: empty(to_u[i]) && !hung_up[i] -> sm_slot_put_back(s, g, SM_SLOT_RELAY)
         :: nempty(to_u[i]) || hung_up[i] -> sm_slot_drop(s, g, SM_SLOT_RELAY)
+        fi;
+        if
+        :: copy -> relay_write(c, m)
+        :: !copy -> relay_write_last(c, m); NOTE(found = found || downstream[c].state == SM_DOWNSTREAM_KERNEL)
         fi;
 
 answered:

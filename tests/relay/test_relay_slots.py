@@ -116,7 +116,8 @@ def test_connection_that_ends(fast):
     service = fast.service([Upstream()])
     caller = Caller(service)
     service.upstreams[0].wire().close()
-    assert wait_for(lambda: not is_idle(caller))
+    assert wait_for(lambda: caller.slot(1)["state"] == "unused")  # it was the first to get one
+    assert not is_idle(caller)
     service.upstreams[0].wires.clear()
     by_kernel(caller, caller.by_relay(request(), response()))
     service.finish()
