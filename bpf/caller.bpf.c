@@ -27,7 +27,7 @@ struct caller_scratch {
         __u32 route_index, route_state, timeout_ms;
         __u32 subset_index, subset_state;
         __u32 endpoint;
-        __u32 _pad;
+        __u32 undecided; /* enum sm_slow */
 };
 
 struct {
@@ -121,7 +121,8 @@ static __noinline enum sm_reason choose_subset(struct caller_scratch *scratch,
         enum sm_reason reason;
 
         reason = sm_choose_route(NULL, scratch->root, &request, &choice);
-        if (reason != SM_REASON_NONE)
+        scratch->undecided = choice.undecided;
+        if (reason != SM_REASON_NONE || choice.undecided)
                 return reason;
         reason = sm_choose_subset(NULL, &choice);
         if (reason != SM_REASON_NONE)
@@ -331,6 +332,8 @@ static __always_inline enum sm_slow serve(struct sk_msg_md *msg, struct send *s)
         reason = choose_subset(s->scratch, s->copy);
         if (reason != SM_REASON_NONE)
                 return answer(msg, s, reason);
+        if (s->scratch->undecided)
+                return s->scratch->undecided;
         reason = choose_endpoint(msg, s->scratch, s->copy, s->socket);
         if (reason == SM_REASON_NONE)
                 return take(msg, s);

@@ -117,11 +117,12 @@ static __noinline enum sm_reason choose_subset(__u32 root, const struct sm_reque
         return reason != SM_REASON_NONE ? reason : sm_choose_subset(NULL, choice);
 }
 
+const __u8 not_known_yet[16] = {}; /* the same for all units of this host anyway */
+
 /* Picks the endpoint of a tcp service. Its connection is counted in sock_ops, once it is on its way. */
 static __always_inline enum sm_reason to_endpoint(struct sm_socket_context *socket, int only_ipv4,
                                                   struct target *t) {
         const struct sm_service *service = sm_service_at(NULL, socket->service);
-        const __u8 not_known_yet[16] = {}; /* the same for all units of this host anyway */
         const struct sm_request request = {
                 .source = not_known_yet,
                 .cgroup = socket->cgroup,
@@ -165,6 +166,7 @@ remember(struct bpf_sock_addr *ctx, const struct sm_vip *vip, __u32 slice, const
         socket->uid = (__u32) bpf_get_current_uid_gid();
         socket->pid = (__u32) (bpf_get_current_pid_tgid() >> 32);
         socket->cgroup = bpf_get_current_cgroup_id();
+        socket->unit = 0;
         return socket;
 }
 

@@ -54,12 +54,13 @@ struct sm_socket_context {
         __u32 endpoint; /* of a tcp service, else 0 */
         __u32 uid;
         __u64 cgroup; /* id of the caller's own cgroup, that is of its unit */
+        __u64 unit;   /* sm_unit_hash() of its unit's name, 0 = it is in none */
         __u32 pid;
         __u32 downstream; /* index, of an http connection that may take the fast path; else 0 */
         __u32 slow;       /* enum sm_slow: why it may not, as far as that is known when it connects */
         __u32 _pad;
 };
-_Static_assert(sizeof(struct sm_socket_context) == 64, "ABI");
+_Static_assert(sizeof(struct sm_socket_context) == 72, "ABI");
 
 /* Map `callers`, LRU hash: from the peer address that the relay sees to who it is. Written by sock_ops
  * before the SYN leaves, deleted by the relay when it has accepted, or by sock_ops when D closes. */
@@ -76,7 +77,7 @@ struct sm_caller {
         __u64 since;  /* ns, CLOCK_MONOTONIC */
         __u64 downstream_word; /* of socket.downstream when it was new: what sm_downstream_adopt() takes */
 };
-_Static_assert(sizeof(struct sm_caller) == 88, "ABI");
+_Static_assert(sizeof(struct sm_caller) == 96, "ABI");
 
 /* Map `relay_contexts`, sk_storage of the relay's sockets, set by the relay through the descriptor. */
 struct sm_relay_context {

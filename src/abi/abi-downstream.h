@@ -55,7 +55,7 @@ struct sm_downstream {
         __u32 chosen_route; /* these two are indexes in the policy */
         __u32 chosen_subset;
         __u32 chosen_revision; /* of that policy; its place may be another's by now */
-        __u32 _pad0;
+        __u32 chosen_effects;  /* enum sm_effect */
         /* By the relay alone, while what it sends to A is the answer to a request that the kernel had taken,
          * of at most SM_FAST_MAX bytes, and everything sent before is `written`: what `injected` comes to
          * when all of it was injected. Else 0. */

@@ -8,7 +8,7 @@
 
 /* Layout of everything in src/abi. Bump it with any change of a struct: pinned maps and the relay
  * connection of an older build are then refused instead of misread. */
-#define SM_ABI_VERSION 2
+#define SM_ABI_VERSION 3
 
 #define SM_CELL_SIZE 64 /* bytes; one cache line */
 

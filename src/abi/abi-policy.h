@@ -44,7 +44,7 @@ enum sm_balance {
         _SM_BALANCE_MAX,
 };
 
-/* What a consistent hash is taken of. A request that lacks it is balanced at random. */
+/* What a consistent hash, or a sticky split, is taken of. A request that lacks it goes at random. */
 enum sm_hash_source {
         SM_HASH_SOURCE_ADDRESS, /* the caller's, with its unit's cgroup: on one host it is the same */
         SM_HASH_HEADER,
@@ -76,6 +76,10 @@ enum sm_policy_flags {
         SM_POLICY_VIA = 1 << 1,           /* append to Via, both ways */
         SM_POLICY_FAST_NEVER = 1 << 2,    /* all requests are the relay's */
         SM_POLICY_FAST_ALWAYS = 1 << 3,   /* even callers' blocking sockets take the fast path */
+        SM_POLICY_NORMAL_PATHS = 1 << 4,  /* paths are brought into normal form before they are matched and
+                                           * sent (engine-path.h) */
+        SM_POLICY_KEEP_SLASHES = 1 << 5,  /* %2F and %5C in a path stay as they are; else refused */
+        SM_POLICY_KEEP_NULS = 1 << 6,     /* likewise %00 */
 };
 
 struct sm_policy {
@@ -97,47 +101,6 @@ struct sm_policy {
         __u32 _pad1[3];
 };
 _Static_assert(sizeof(struct sm_policy) == SM_CELL_SIZE, "a policy is one cell");
-
-/* First match wins. A route without predicates matches everything. */
-struct sm_route {
-        __u32 state; /* id of struct sm_route_state */
-        __u32 predicates; /* cell of the first of n_predicates consecutive ones; all must hold */
-        __u16 n_predicates;
-        __u16 flags;
-        struct sm_schedule split; /* of subset indexes, round robin; n == 1 for a plain `to:` */
-        __u32 timeout_ms;         /* whole request; 0 = none */
-        struct sm_text name;
-        struct sm_text origin; /* "file:line" of the rule, for explain and trace */
-        __u8 _pad[24];
-};
-_Static_assert(sizeof(struct sm_route) == SM_CELL_SIZE, "a route is one cell");
-
-enum sm_predicate_kind {
-        SM_MATCH_HOST,
-        SM_MATCH_PATH,
-        _SM_MATCH_MAX,
-};
-
-enum sm_predicate_op {
-        SM_OP_EXACT,
-        SM_OP_PREFIX, /* of a path: on segment boundaries, so /v2 matches /v2 and /v2/x but not /v20 */
-        SM_OP_SUFFIX, /* of a host: the text starts with a dot and needs at least one label before it */
-        _SM_OP_MAX,
-};
-
-#define SM_PREDICATE_INLINE 48
-
-/* Short texts stand in the predicate itself, longer ones in cells of their own. */
-struct sm_predicate {
-        __u8 kind; /* enum sm_predicate_kind */
-        __u8 op;   /* enum sm_predicate_op */
-        __u8 negate;
-        __u8 _pad0;
-        struct sm_text text; /* text.cell == 0: in `inline_text`; hosts are lower case */
-        __u8 inline_text[SM_PREDICATE_INLINE];
-        __u8 _pad1[4];
-};
-_Static_assert(sizeof(struct sm_predicate) == SM_CELL_SIZE, "a predicate is one cell");
 
 struct sm_subset {
         __u32 state;  /* id of struct sm_subset_state */

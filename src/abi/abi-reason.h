@@ -31,11 +31,15 @@
         X(BAD_UPGRADE, "bad-upgrade", 400, "An upgrade is asked for in a way that cannot be tunnelled.") \
         X(CONNECT_METHOD, "connect-method", 405, "The CONNECT method is not served here.")               \
         X(NO_HOPS, "no-hops", 200, "Max-Forwards ends OPTIONS or TRACE here, at the relay of slicemesh.") \
+        X(AMBIGUOUS_PATH, "ambiguous-path", 400, "The path has an encoded slash, backslash or NUL, which the policy does not let through.") \
         X(REQUEST_TIMEOUT, "request-timeout", 408, "The request did not arrive in time.")                \
         /* the policy */                                                                                 \
         X(NO_SERVICE, "no-service", 503, "The connection belongs to no service that is in force.")       \
         X(NO_ROUTE, "no-route", 404, "No route of the service matches the request.")                     \
         X(NO_ENDPOINT, "no-endpoint", 503, "The chosen subset has no endpoint to send to.")              \
+        X(REDIRECTED, "redirected", 0, "The route answers with a redirect.")                             \
+        X(ANSWERED, "answered", 0, "The route answers by itself.")                                       \
+        X(FAULT_INJECTED, "fault-injected", 0, "The route's fault injection has ended the request.")     \
         X(CALLER_UNKNOWN, "caller-unknown", 0, "A connection to the relay did not come through a managed slice.") \
         X(CALLER_REFUSED, "caller-refused", 0, "The caller's slice is not among the service's callers.") \
         X(FOREIGN_NETNS, "foreign-netns", 0, "The caller is in another network namespace than the mesh.") \

@@ -24,6 +24,10 @@
         X(CODED, "coded", "The request's body has a transfer coding.")                                   \
         X(REWRITTEN, "rewritten", "The request's head has to be rewritten before it is sent on.")        \
         X(REFUSED, "refused", "The request is malformed, or the policy has no endpoint for it.")         \
+        X(REGEX, "regex", "A rule looks at the request with a regular expression.")                      \
+        X(BODY, "body", "A rule looks at more of the request's body than the kernel has in hand.")       \
+        X(ACTION, "action", "The route does something with the request that only the relay can.")        \
+        X(TRACED, "traced", "The kernel would have taken the request, had it not been traced.")          \
         X(NO_UPSTREAM, "no-upstream", "No idle connection to the chosen endpoint was there.")            \
         /* the response */                                                                               \
         X(INTERIM, "interim", "The endpoint's first response was not the final one.")                    \
@@ -43,5 +47,5 @@ enum sm_slow {
         _SM_SLOW_MAX,
 };
 
-#define SM_SLOW_SLOTS 30 /* room in struct sm_path_counters */
+#define SM_SLOW_SLOTS 46 /* room in struct sm_path_counters */
 _Static_assert(_SM_SLOW_MAX <= SM_SLOW_SLOTS, "raise SM_SLOW_SLOTS");

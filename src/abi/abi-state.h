@@ -22,7 +22,7 @@ struct sm_service {
         __u32 root;     /* cell of the struct sm_policy in force, 0 = none; store-release, load-acquire */
         __u32 revision; /* of the policy in force */
         __u32 generation;
-        __u32 _pad;
+        __u32 trace; /* requests still to be traced; set by slicemeshd, counted down by the relay */
 };
 _Static_assert(sizeof(struct sm_service) == 16, "ABI");
 
@@ -67,7 +67,12 @@ struct sm_route_state {
         __u32 cursor; /* of the split */
         __u32 _pad0;
         __u64 requests;
-        __u64 _pad[6];
+        __u64 shadow;   /* requests that a shadow route would have taken */
+        __u64 aborted;  /* by fault injection; these three by who carries it out */
+        __u64 delayed;  /* likewise */
+        __u64 mirrored; /* copies sent */
+        __u64 mirrors_dropped; /* not sent: no room, a body too large, or no endpoint */
+        __u64 _pad;
 };
 _Static_assert(sizeof(struct sm_route_state) == SM_CELL_SIZE, "ABI");
 
@@ -104,4 +109,4 @@ struct sm_path_counters {
         __u64 remote; /* decided and sent by the kernel, answered by way of the relay */
         __u64 slow[SM_SLOW_SLOTS]; /* by the relay, and why: enum sm_slow */
 };
-_Static_assert(sizeof(struct sm_path_counters) == 4 * SM_CELL_SIZE, "ABI");
+_Static_assert(sizeof(struct sm_path_counters) == 6 * SM_CELL_SIZE, "ABI");

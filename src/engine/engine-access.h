@@ -3,8 +3,9 @@
 
 #include <stddef.h>
 
+#include "../abi/abi-action.h"
 #include "../abi/abi-downstream.h"
-#include "../abi/abi-policy.h"
+#include "../abi/abi-route.h"
 #include "../abi/abi-state.h"
 
 /*

@@ -16,9 +16,22 @@ struct sm_request {
         const __u8 *bytes;          /* of the head */
         const struct sm_head *head; /* NULL for a connection of a tcp service: no predicate holds then */
         const __u8 *source;         /* caller's address, 16 bytes; NULL if it is not known */
-        __u64 cgroup;               /* of the caller's unit, mixed into a hash by source */
+        const __u8 *body;           /* what is there of it, without its transfer coding */
+        __u32 body_length;
+        __u32 body_complete; /* there will be no more */
+        __u64 cgroup;        /* of the caller's unit, mixed into a hash by source */
+        __u64 unit;          /* sm_unit_hash() of its name, 0 = none */
+        __u32 uid;
         __u32 slice;
         __u32 random; /* fresh for each request */
+        __u32 _pad;
+};
+
+/* Whether a predicate holds. */
+enum sm_verdict {
+        SM_VERDICT_NO,
+        SM_VERDICT_YES,
+        SM_VERDICT_UNDECIDED, /* by who asks, or not with what there is of the body */
 };
 
 /* Where a predicate's or subset's text stands: inline, or in cells of its own. */
@@ -103,25 +116,25 @@ static inline int sm_match_path(const struct sm_tables *t, const struct sm_reque
 }
 
 /* `cell` is where the predicate is, absolute. */
-static inline int sm_predicate_holds(const struct sm_tables *t, __u32 base, __u32 cell,
-                                     const struct sm_request *q) {
+static inline enum sm_verdict sm_predicate_judge(const struct sm_tables *t, __u32 base, __u32 cell,
+                                                 const struct sm_request *q) {
         const struct sm_cell *c = sm_cell_at(t, cell);
         const struct sm_predicate *p;
         struct sm_text_place text;
         int r;
 
-        if (!c || !q->head)
-                return 0;
+        if (!c)
+                return SM_VERDICT_NO;
         p = (const struct sm_predicate *) c->bytes;
         text.length = p->text.length;
         text.cell = p->text.cell ? base + p->text.cell : cell;
-        text.start = p->text.cell ? 0 : __builtin_offsetof(struct sm_predicate, inline_text);
+        text.start = p->text.cell ? 0 : __builtin_offsetof(struct sm_predicate, inline_bytes);
 
         if (p->kind == SM_MATCH_HOST)
                 r = sm_match_host(t, q, p->op, &text);
         else if (p->kind == SM_MATCH_PATH)
                 r = sm_match_path(t, q, p->op, &text);
         else
-                return 0;
-        return p->negate ? !r : r;
+                return SM_VERDICT_NO;
+        return r ? SM_VERDICT_YES : SM_VERDICT_NO;
 }

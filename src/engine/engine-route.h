@@ -22,9 +22,20 @@ struct sm_choice {
         __u32 endpoint;    /* id */
         __u32 passed_over; /* slots whose endpoint was avoided or excluded on the way */
         __u32 panic;       /* all were to be avoided: this one is as well */
+        __u32 undecided;   /* enum sm_slow: why it cannot be told which route it is; then there is none */
+        __u32 shadows;     /* shadow routes before it that match, by number */
+        __u32 effects;     /* enum sm_effect */
 };
 
-/* The first route whose predicates all hold, of the policy at cell `base` (sm_service.root). */
+/* Why a predicate cannot be decided. */
+static inline enum sm_slow sm_undecided_why(const struct sm_tables *t, __u32 cell) {
+        const struct sm_predicate *p = sm_cell_of(t, cell);
+
+        return p && p->kind < SM_MATCH_CONTENT ? SM_SLOW_REGEX : SM_SLOW_BODY;
+}
+
+/* The first route that matches, of the policy at cell `base` (sm_service.root). If choice->undecided is set
+ * then, SM_REASON_NONE says nothing: it has to be asked again by who knows more. */
 static inline enum sm_reason sm_choose_route(const struct sm_tables *t, __u32 base,
                                              const struct sm_request *q, struct sm_choice *choice) {
         struct sm_route_search s = {
@@ -43,20 +54,30 @@ static inline enum sm_reason sm_choose_route(const struct sm_tables *t, __u32 ba
         s.routes = base + policy->routes;
         if (policy->n_routes > 0)
                 sm_loop(policy->n_routes, sm_route_try, &s);
-        if (!s.found)
+        choice->shadows = s.shadows;
+        if (!s.found && s.undecided == 0)
                 return SM_REASON_NO_ROUTE;
         choice->route_index = s.index;
         choice->route = sm_cell_of(t, s.routes + s.index);
-        return choice->route ? SM_REASON_NONE : SM_REASON_INTERNAL;
+        if (!choice->route)
+                return SM_REASON_INTERNAL;
+        if (s.undecided > 0) {
+                choice->undecided = sm_undecided_why(t, base + choice->route->predicates + s.undecided - 1);
+                choice->route = NULL;
+        }
+        return SM_REASON_NONE;
 }
 
 /* The subset that is next in the route's split. */
 static inline enum sm_reason sm_choose_subset(const struct sm_tables *t, struct sm_choice *choice) {
         const struct sm_route *route = choice->route;
         struct sm_route_state *state;
-        __u32 n = route->split.n, turn = 0;
+        __u32 n, turn = 0;
         __s64 slot;
 
+        if (!route) /* it was undecided */
+                return SM_REASON_INTERNAL;
+        n = route->split.n;
         if (n == 0)
                 return SM_REASON_NO_ENDPOINT;
         if (n > 1) {

@@ -95,12 +95,25 @@ static inline void test_predicate(TestTables *t, __u32 cell, enum sm_predicate_k
 
         p->kind = (__u8) kind;
         p->op = (__u8) op;
-        p->negate = (__u8) negate;
+        p->yes = negate ? SM_GOTO_FAILED : SM_GOTO_MATCHED;
+        p->no = negate ? SM_GOTO_MATCHED : SM_GOTO_FAILED;
         p->text.length = (__u32) strlen(text);
         if (p->text.length > SM_PREDICATE_INLINE)
                 p->text = test_text(t, text);
         else
-                memcpy(p->inline_text, text, p->text.length);
+                memcpy(p->inline_bytes, text, p->text.length);
+}
+
+/* All of n consecutive predicates must hold. */
+static inline void test_all(TestTables *t, __u32 cell, __u16 n) {
+        for (__u16 i = 0; i + 1 < n; i++) {
+                struct sm_predicate *p = test_cell(t, cell + i);
+
+                if (p->yes == SM_GOTO_MATCHED)
+                        p->yes = i + 1;
+                else
+                        p->no = i + 1;
+        }
 }
 
 #define TEST_LONG_PATH "/a/path/of/more/than/forty-eight/bytes/which/therefore/stands/in/cells/of/its/own"
@@ -144,11 +157,13 @@ static inline void test_full_policy(TestTables *t) {
         routes[TEST_ROUTE_API].n_predicates = 2;
         test_predicate(t, first, SM_MATCH_HOST, SM_OP_EXACT, 0, "api.example");
         test_predicate(t, first + 1, SM_MATCH_PATH, SM_OP_PREFIX, 0, "/v2");
+        test_all(t, first, 2);
 
         routes[TEST_ROUTE_SHOP].predicates = first + 2;
         routes[TEST_ROUTE_SHOP].n_predicates = 2;
         test_predicate(t, first + 2, SM_MATCH_HOST, SM_OP_SUFFIX, 0, ".shop.example");
         test_predicate(t, first + 3, SM_MATCH_PATH, SM_OP_PREFIX, 1, "/private/");
+        test_all(t, first + 2, 2);
 
         routes[TEST_ROUTE_LONG].predicates = first + 4;
         routes[TEST_ROUTE_LONG].n_predicates = 1;
@@ -158,4 +173,5 @@ static inline void test_full_policy(TestTables *t) {
         routes[TEST_ROUTE_PUBLIC].n_predicates = 2;
         test_predicate(t, first + 5, SM_MATCH_HOST, SM_OP_EXACT, 1, "[::1]");
         test_predicate(t, first + 6, SM_MATCH_PATH, SM_OP_PREFIX, 0, "/public/");
+        test_all(t, first + 5, 2);
 }

@@ -85,11 +85,17 @@ static int add_predicates(Builder *b, const PolicyRoute *route, uint32_t *ret) {
         }
         for (size_t i = 0; i < route->n_predicates; i++) {
                 const PolicyPredicate *p = &route->predicates[i];
-                struct sm_predicate cell = { .kind = p->kind, .op = p->op, .negate = p->negate };
+                __u16 next = i + 1 < route->n_predicates ? (__u16) (i + 1) : SM_GOTO_MATCHED;
+                struct sm_predicate cell = {
+                        .kind = p->kind,
+                        .op = p->op,
+                        .yes = p->negate ? SM_GOTO_FAILED : next,
+                        .no = p->negate ? next : SM_GOTO_FAILED,
+                };
 
                 cell.text.length = (__u32) strlen(p->text);
                 if (cell.text.length <= SM_PREDICATE_INLINE)
-                        memcpy(cell.inline_text, p->text, cell.text.length);
+                        memcpy(cell.inline_bytes, p->text, cell.text.length);
                 else {
                         r = builder_add_text(b, p->text, &cell.text);
                         if (r < 0)

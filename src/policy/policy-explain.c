@@ -114,23 +114,22 @@ static int predicate_why(const Question *q, uint32_t cell, char **ret) {
         if (p->text.cell)
                 text = copy_extent_text(q, &p->text);
         else
-                text = copy_text(q->t, cell, offsetof(struct sm_predicate, inline_text), p->text.length);
+                text = copy_text(q->t, cell, offsetof(struct sm_predicate, inline_bytes), p->text.length);
         if (!text)
                 return -ENOMEM;
         if (asprintf(ret, "the %s is %s%s%s", p->kind == SM_MATCH_HOST ? "host" : "path",
-                     p->negate ? "" : "not ", relations[p->op], text) < 0)
+                     p->yes == SM_GOTO_FAILED ? "" : "not ", relations[p->op], text) < 0)
                 return -ENOMEM;
         return 0;
 }
 
 /* Why it did not match: the first predicate that does not hold, as the engine says. */
 static int route_why(const Question *q, const struct sm_route *route, bool matched, char **ret) {
-        uint32_t first = q->choice.base + route->predicates;
+        uint32_t last = 0;
         const char *text;
 
-        for (uint32_t i = 0; !matched && i < route->n_predicates; i++)
-                if (!sm_predicate_holds(q->t, q->choice.base, first + i, &q->request))
-                        return predicate_why(q, first + i, ret);
+        if (sm_route_judge(q->t, q->choice.base, route, &q->request, &last) == SM_VERDICT_NO)
+                return predicate_why(q, q->choice.base + route->predicates + last, ret);
         text = route->n_predicates == 0 ? "it has no conditions"
              : route->n_predicates == 1 ? "its condition holds"
                                         : "all its conditions hold";

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../abi/abi-policy.h"
+#include "../abi/abi-route.h"
 
 /*
  * The policy model: what the files in /etc/slicemesh say, checked and with defaults filled in. This

@@ -96,7 +96,7 @@ static void check_predicates(const PolicyExtent *e, const struct sm_route *route
         assert_int_equal(host->op, SM_OP_SUFFIX);
         assert_int_equal(host->text.cell, 0);
         assert_int_equal(host->text.length, strlen(".example.com"));
-        assert_memory_equal(host->inline_text, ".example.com", host->text.length);
+        assert_memory_equal(host->inline_bytes, ".example.com", host->text.length);
         assert_int_equal(path->kind, SM_MATCH_PATH);
         assert_int_equal(path->op, SM_OP_PREFIX);
         assert_int_not_equal(path->text.cell, 0);
