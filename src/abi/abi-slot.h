@@ -101,7 +101,7 @@ struct sm_slot {
         __u8 status;      /* of the response, its hundreds; by S's program */
         __u16 slow;       /* enum sm_slow: why S's program handed it over; before the state says so */
         __u64 _pad0[2];
-        /* Of one connection: written by the relay while UNUSED. */
+        /* Of one connection: written by the relay while UNUSED; `local` also while RELAY. */
         __u32 endpoint;
         __u32 stack; /* index in idle_slots that it returns to */
         struct sm_server_key key;

@@ -13,7 +13,7 @@
 #include "relay-upstream.h"
 #include "relay-worker.h"
 
-#define ENROLMENTS_MAX 3 /* with a server that had not read all of the request when it had answered it */
+#define UNREAD_MAX 16 /* requests in a row of which a server had not read all when it had answered it */
 
 struct sm_slot *slot_entry(const Upstream *u) {
         return sm_slot_entry(&u->tables->tables, u->slot);
@@ -114,14 +114,14 @@ static void tell_enrolled(const Upstream *u, enum sm_enrolled result) {
 }
 
 /* Whether the kernel moves the server's responses as well. What cannot be done now cannot be done later: the
- * endpoint is on another host, or in no managed slice. The exception is -EAGAIN. */
-static int enrol(Upstream *u, const struct sm_slot *slot, uint32_t i, uint32_t connection) {
+ * endpoint is on another host, or in no managed slice. The exception is a server that has not read all. */
+static bool enrol(Upstream *u, const struct sm_slot *slot, uint32_t i, uint32_t connection) {
         struct sm_enrolment e = { .key = slot->key, .slot = i, .connection = connection };
         Slots *s = &u->worker->slots;
         int r;
 
         if (!(shared_tables_features(s->tables) & SM_FAST_SERVERS))
-                return 0;
+                return false;
         r = bpf_program_run(s->tables->enrol, &e, sizeof(e));
         if (r < 0 && !s->complained) {
                 log_warning_errno(r, "Cannot enrol the sockets of servers, whose responses take the way of "
@@ -130,8 +130,7 @@ static int enrol(Upstream *u, const struct sm_slot *slot, uint32_t i, uint32_t c
         }
         if (r >= 0)
                 tell_enrolled(u, (enum sm_enrolled) r);
-        if (r == SM_ENROLLED_UNREAD && u->n_enrolments++ < ENROLMENTS_MAX)
-                return -EAGAIN;
+        u->n_unread = r == SM_ENROLLED_UNREAD ? u->n_unread + 1 : 0;
         return r == SM_ENROLLED;
 }
 
@@ -149,10 +148,7 @@ static int prepare(Upstream *u, struct sm_slot *slot, uint32_t i, uint32_t conne
         r = bpf_map_set(u->tables->relay_contexts, &u->socket.fd, &context);
         if (r < 0)
                 return r;
-        r = enrol(u, slot, i, connection);
-        if (r < 0)
-                return r;
-        slot->local = (__u32) r;
+        slot->local = enrol(u, slot, i, connection);
         return slot->local ? 0 : bpf_map_set(u->tables->upstream_sockets, &i, &fd);
 }
 
@@ -167,7 +163,7 @@ static int give(Upstream *u) {
         r = prepare(u, slot, i, (__u16) (sm_slot_connection(word) + 1));
         if (r < 0) {
                 sm_slot_reset(slot); /* no U is ever of the connection that the kernel was told of */
-                u->slotless = r != -EAGAIN;
+                u->slotless = true;
                 return r;
         }
         if (!sm_slot_bind(&s->tables->tables, i, slot, &word))
@@ -184,6 +180,8 @@ static int put_back(Upstream *u) {
         struct sm_slot *slot = slot_entry(u);
         __u64 word = sm_load(&slot->node.word);
 
+        if (u->n_unread > 0 && u->n_unread < UNREAD_MAX)
+                slot->local = enrol(u, slot, u->slot, sm_slot_connection(word));
         return sm_slot_put_back(&u->tables->tables, u->slot, slot, &word) ? 0 : -EUCLEAN;
 }
 

@@ -26,7 +26,7 @@ typedef struct Upstream {
 
         /* relay-slot.h */
         uint32_t slot;        /* 0: none */
-        uint8_t n_enrolments; /* that may be tried again */
+        uint8_t n_unread;     /* enrolments in a row for which the server had not read all */
         bool slotless;        /* cannot have one */
         bool bypassed;        /* the kernel put the current request into the server's ingress */
         List slot_link;

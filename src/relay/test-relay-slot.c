@@ -324,22 +324,50 @@ static void test_socket_that_does_not_fit(void **state) {
         assert_int_equal(kernel.context.connection, sm_slot_connection(before) + 2);
 }
 
+static void use_again(Upstream *u) {
+        assert_ptr_equal(slot_take(&worker, ENDPOINT), u);
+        assert_int_equal(slot_offer(u, IDLE), 0);
+}
+
 static void test_server_that_has_not_read(void **state) {
-        static Upstream u, never;
+        static Upstream u;
 
         kernel.program = SM_ENROLLED_UNREAD;
-        assert_int_equal(offer(&u), -EAGAIN);
-        assert_int_equal(slot_offer(&u, IDLE), -EAGAIN);
+        assert_int_equal(offer(&u), 0);
+        use_again(&u);
+        assert_int_equal(slot(1)->local, 0);
+        assert_int_equal(kernel.upstream_slot, 1);
+        assert_int_equal(enrolled(), 1 + SM_ENROLLED_UNREAD);
+
         kernel.program = SM_ENROLLED;
-        assert_int_equal(slot_offer(&u, IDLE), 0);
+        use_again(&u);
         assert_int_equal(slot(1)->local, 1);
+        assert_int_equal(kernel.enrolment.slot, 1);
+        assert_int_equal(kernel.enrolment.connection, sm_slot_connection(word_of(1)));
+        assert_int_equal(enrolled(), 1 + SM_ENROLLED);
+        assert_int_equal(kernel.n_runs, 3);
+        use_again(&u);
+        assert_int_equal(kernel.n_runs, 3);
+}
+
+/* It is not asked for ever, nor about anything else again. */
+static void test_server_that_never_reads(void **state) {
+        static Upstream u[2];
 
         kernel.program = SM_ENROLLED_UNREAD;
-        init(&never);
+        offer(&u[0]);
+        for (unsigned i = 0; i < 20; i++)
+                use_again(&u[0]);
+        assert_int_equal(kernel.n_runs, 16);
+        assert_int_equal(slot(u[0].slot)->local, 0);
+        upstream_free(&u[0]);
+
+        kernel.n_runs = 0;
+        offer(&u[1]);
+        kernel.program = SM_ENROLLED_BLOCKING;
         for (unsigned i = 0; i < 3; i++)
-                assert_int_equal(slot_offer(&never, IDLE), -EAGAIN);
-        assert_int_equal(slot_offer(&never, IDLE), 0); /* enough: by TCP */
-        assert_int_equal(slot(3)->local, 0);
+                use_again(&u[1]);
+        assert_int_equal(kernel.n_runs, 2);
 }
 
 static void test_program_that_cannot_run(void **state) {
@@ -811,6 +839,7 @@ int main(void) {
                 SLOT_TEST(test_no_more_slots),
                 SLOT_TEST(test_socket_that_does_not_fit),
                 SLOT_TEST(test_server_that_has_not_read),
+                SLOT_TEST(test_server_that_never_reads),
                 SLOT_TEST(test_program_that_cannot_run),
                 SLOT_TEST(test_take_and_put_back),
                 SLOT_TEST(test_take_passes_over_what_is_of_no_use),

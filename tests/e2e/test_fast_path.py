@@ -4,7 +4,7 @@ import base64
 import contextlib
 
 import modes
-from mesh import BUS_PATH, MANAGER, Mesh, wait_until
+from mesh import BUS_PATH, ENDPOINT, HERE, MANAGER, PYTHON, Mesh, wait_until
 
 WEB = 'http://127.71.0.10'
 SERVICE = 'service: web\naddress: 127.71.0.10:80\nendpoints: ["127.0.1.1:8080"]\n'
@@ -147,3 +147,16 @@ def test_node_server():
             assert ask(what) == expected
             paths = h.paths('web') - before
             assert paths['fast'] >= 45, paths
+
+
+def test_server_that_had_not_read_everything():
+    """When it had answered first: its connection is let in when it has."""
+    with host('slices: [shop.slice, server.slice]\n') as h:
+        for name in ('shop.slice', 'server.slice'):
+            h.manage(name)
+        h.start_server('late', '127.0.1.1', 8080, 'server.slice', PYTHON, HERE / 'servers/late.py')
+        await_all(h)
+        assert h.curl(f'{WEB}/?[1-20]', '--data', 'body', '--write-out', '\\n').split() == ['late'] * 20
+        paths = h.paths('web')
+        assert paths.total() == 20 and paths['remote'] == 1 and paths['fast'] == 18, paths
+        assert h.get(h.endpoint_path('web', '127.0.1.1:8080'), ENDPOINT, 'Answers') == 'direct'
