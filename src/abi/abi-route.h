@@ -61,7 +61,7 @@ enum sm_predicate_kind {
         SM_MATCH_USER,     /* low = uid */
         SM_MATCH_SOURCE,   /* inline_bytes = network, 16 bytes, low = prefix length in those */
         SM_MATCH_FRACTION, /* low of 2^32 requests, at random */
-        SM_MATCH_CONTENT,  /* the first `high` bytes of the body contain the text */
+        SM_MATCH_CONTENT,  /* the first `first` bytes of the body contain the text */
         SM_MATCH_FORM,     /* likewise field `name` of an application/x-www-form-urlencoded body */
         SM_MATCH_JSON,     /* likewise the string, number or literal at JSON pointer `name` (RFC 6901) */
         _SM_MATCH_MAX,
@@ -84,12 +84,14 @@ enum sm_predicate_op {
 #define SM_GOTO_UNDECIDED 0xfffd /* in no policy: who asks cannot decide, or not yet */
 #define SM_PREDICATES_MAX 256 /* of one route */
 
+#define SM_BODY_LOOK_MAX 16384 /* what sm_predicate.first can be */
+
 #define SM_PREDICATE_INLINE 24
 
 struct sm_predicate {
         __u8 kind; /* enum sm_predicate_kind */
         __u8 op;   /* enum sm_predicate_op */
-        __u8 _pad[2];
+        __u16 first; /* bytes of the body that are looked at; the rest of it makes no difference */
         __u16 yes, no;
         struct sm_text name; /* of the field (lower case), cookie, parameter, or pointer */
         struct sm_text text; /* text.cell == 0: in `inline_bytes`; hosts are lower case */
