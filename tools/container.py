@@ -111,6 +111,30 @@ class Container:
                 'setpriv', '--pdeathsig', 'KILL', *argv]
 
 
+class ThisSystem:
+    """The system that this itself runs in, instead of a container: one to be thrown away, see tools/vm. What
+    was put into it, or runs in it, stays."""
+
+    leader = 1
+
+    def __init__(self, *, prepare=(), visible=(), cgroup='unified'):
+        self.config = {'prepare': list(prepare)}
+
+    __enter__, __exit__ = Container.__enter__, Container.__exit__
+
+    def boot(self):
+        for command in [*self.config['prepare'], 'systemctl daemon-reload']:
+            subprocess.run(['sh', '-ec', command], check=True, env={**os.environ, 'DESTDIR': ''},
+                           stdin=subprocess.DEVNULL)
+        return self
+
+    def close(self):
+        pass
+
+    def enter(self, *argv):
+        return list(argv)
+
+
 class Guard:
     """Runs in a mount namespace of its own, under which everything of one container hangs."""
 

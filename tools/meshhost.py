@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import sys
 
-from container import Container, ContainerError
+from container import Container, ContainerError, ThisSystem
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 UNITS = ('--unit=slicemeshd.service', '--unit=slicemesh-relay.service', '--unit=slicemesh-relay.socket')
@@ -35,13 +35,18 @@ def build(directory):
             raise ContainerError(f'"{shlex.join(map(str, error.cmd))}" failed') from error
 
 
-class MeshHost(Container):
+# tools/vm sets it for what runs in its machine, where slicemesh is installed.
+IN_VM = 'SLICEMESH_VM' in os.environ
+
+
+class MeshHost(ThisSystem if IN_VM else Container):
     """policy: a directory to become /etc/slicemesh, or None for what is installed there by default.
     daemon: start slicemeshd and wait until it is ready."""
 
     def __init__(self, build_directory, *, policy=None, daemon=True, cgroup='unified', prepare=()):
         destination = shlex.quote(str(build_directory))
-        steps = [f'meson install -C {destination} --quiet --no-rebuild --destdir "$DESTDIR"']
+        install = f'meson install -C {destination} --quiet --no-rebuild --destdir "$DESTDIR"'
+        steps = [] if IN_VM else [install]
         visible = [REPOSITORY, build_directory, os.getcwd()]
         if policy:
             steps.append('rm -rf "$DESTDIR/etc/slicemesh"; '

@@ -10,12 +10,15 @@ Builds everything and runs the tests, or only the named rings of them:
   bpf    the BPF programs on real sockets (root)
   relay  the relay alone, between real sockets (root); also with the sanitizers
   e2e    everything together in a sandbox, with real clients and servers (root)
+  vm     bpf, and what e2e has on the fast path, on other kernels in virtual machines
+         (root); takes an hour or two where these are emulated, so only with --long or
+         if it is named
 
 A test or ring that cannot run here is skipped, and the end of the output says which
 and why. With CI=true in the environment a skip is a failure.
 
   --long  fuzz for a minute each, more rounds of what depends on chance, and all of e2e
-          with the fast path off, and switching at random
+          with the fast path off, and switching at random; and vm
 """
 import argparse
 import dataclasses
@@ -28,8 +31,9 @@ import xml.etree.ElementTree
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 RINGS = ('unit', 'style', 'model', 'fuzz', 'bpf', 'relay', 'e2e')
+LONG_RINGS = (*RINGS, 'vm')
 LISTED = 40  # failures that are named at the end
-NEED_ROOT = ('bpf', 'relay', 'e2e')
+NEED_ROOT = ('bpf', 'relay', 'e2e', 'vm')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Build:
 
 
 BUILDS = (
-    Build('build', ('unit', 'style', 'model', 'bpf', 'relay', 'e2e')),
+    Build('build', ('unit', 'style', 'model', 'bpf', 'relay', 'e2e', 'vm')),
     Build('build-asan', ('unit', 'relay'), ('-Db_sanitize=address,undefined', '-Db_lundef=false')),
     Build('build-fuzz', ('fuzz',), ('-Dfuzzing=true', '-Db_lundef=false'), 'clang'),
 )
@@ -102,7 +106,7 @@ def run_ring(build, ring, totals, long):
 
 def main():
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument('--ring', action='append', choices=RINGS)
+    parser.add_argument('--ring', action='append', choices=LONG_RINGS)
     parser.add_argument('--long', action='store_true')
     parser.add_argument('--help', action='store_true')
     arguments = parser.parse_args()
@@ -111,7 +115,7 @@ def main():
         return 0
     if arguments.long:
         os.environ['SLICEMESH_TEST_LONG'] = '1'
-    wanted = arguments.ring or RINGS
+    wanted = arguments.ring or (LONG_RINGS if arguments.long else RINGS)
 
     totals = Totals()
     for build in BUILDS:

@@ -6,17 +6,16 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1] / 'tools')]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[1] / 'tools')]
 
 import pytest  # noqa: E402
 
+import kernel_log  # noqa: E402
 import mesh as mesh_module  # noqa: E402
 import modes  # noqa: E402
 
 CLIENTS = HERE / 'clients'
 PROGRAMS = mesh_module.BUILD / 'tests/e2e-programs'
-KERNEL_WARNINGS = ('WARNING', 'BUG', 'Oops', 'RIP:', 'refcount_t', 'stall', 'blocked for more than', 'KASAN',
-                   'UBSAN', 'lockdep')
 
 
 def build(source, target, *command, **environment):
@@ -55,22 +54,8 @@ def load(programs):
 
 @pytest.fixture(scope='session', autouse=True)
 def no_kernel_warning():
-    """Also of those that scroll out of the kernel's log meanwhile one is told: reading then fails once."""
-    log = os.open('/dev/kmsg', os.O_RDONLY | os.O_NONBLOCK)
-    os.lseek(log, 0, os.SEEK_END)
-    yield
-    new, overrun = [], False
-    while True:
-        try:
-            new.append(os.read(log, 8192).decode(errors='replace').splitlines()[0])
-        except BlockingIOError:
-            break
-        except BrokenPipeError:
-            overrun = True
-    os.close(log)
-    warnings = [line for line in new if any(word in line for word in KERNEL_WARNINGS)]
-    assert not warnings, f'the kernel warned: {warnings}'
-    assert not overrun, 'the kernel said more than its log holds'
+    with kernel_log.no_warning():
+        yield
 
 
 @pytest.fixture(scope='session')

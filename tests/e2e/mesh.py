@@ -15,14 +15,15 @@ import tempfile
 import time
 
 import modes
-from meshhost import MeshHost
+from meshhost import IN_VM, MeshHost
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 HERE = TOP / 'tests/e2e'
 BUILD = pathlib.Path(os.environ.get('SLICEMESH_BUILD', TOP / 'build'))
-LONG = bool(os.environ.get('SLICEMESH_TEST_LONG'))
+LONG = bool(os.environ.get('SLICEMESH_TEST_LONG')) and not IN_VM
 SOAK_CLIENT, SOAK_SERVER = (BUILD / f'tests/e2e/soak-{end}' for end in ('client', 'server'))
 PYTHON = '/usr/bin/python3'  # the one that Debian's packages are for
+SLOW = 20 if IN_VM else 1  # times that everything may take longer: a processor may be emulated
 
 BUS_NAME = 'io.slicemesh.Mesh1'
 BUS_PATH = '/io/slicemesh/Mesh1'
@@ -40,7 +41,7 @@ def content(name):
 
 def wait_until(condition, what, seconds=10.0):
     """Returns the first true value of condition()."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * SLOW
     while not (value := condition()):
         assert time.monotonic() < deadline, f'waited {seconds} s for: {what}'
         time.sleep(0.02)
@@ -186,7 +187,7 @@ class Mesh(MeshHost):
         """Runs a client to its end as a service of a slice; standard output, or Failed with everything."""
         command = self.service([str(a) for a in argv], slice_=slice_, directory='/tmp', **options)
         done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=300)
+                              timeout=300 * SLOW)
         if check and done.returncode != 0:
             raise Failed(f'"{shlex.join(map(str, argv))}" exited with {done.returncode}:\n'
                          f'{done.stdout}{done.stderr}')
@@ -227,6 +228,10 @@ class Mesh(MeshHost):
     def fast_path(self):
         """Whether it is on, and what keeps it from being all there."""
         return tuple(self.get(BUS_PATH, MANAGER, 'FastPath', 'FastPathProblem'))
+
+    def features(self):
+        """What is in use of it: what the kernel can do, while it is on."""
+        return self.get(BUS_PATH, MANAGER, 'FastPathFeatures')
 
     def paths(self, service):
         """{'fast': n, 'remote': n, SLOW-REASON: n}, without zeros: which way its requests went so far."""

@@ -7,7 +7,7 @@ import time
 
 import modes
 import pytest
-from mesh import LONG, SOAK_CLIENT
+from mesh import LONG, SLOW, SOAK_CLIENT
 
 POLICY = {
     'mesh.yaml': 'slices: [shop.slice, server.slice]\n',
@@ -35,9 +35,9 @@ SLICES = ['shop.slice', 'server.slice']
 SOAKED = {'one': ('127.0.1.1', 'server.slice'), 'two': ('127.0.1.2', 'server.slice'),
           'three': ('127.0.1.3', 'far.slice')}
 CLIENTS, CONNECTIONS = 4, 32
-BATCH = 20_000  # requests of one client: so few that most end before they are killed
-REQUESTS = 10_000_000 if LONG else 200_000 if modes.MODE == 'on' else 50_000
-CLOSED = 10_000  # times that a server closes at the moment of reuse
+BATCH = 20_000 // SLOW  # requests of one client: so few that most end before they are killed
+REQUESTS = (10_000_000 if LONG else 200_000 if modes.MODE == 'on' else 50_000) // SLOW
+CLOSED = 10_000 // SLOW  # times that a server closes at the moment of reuse
 EVERY = 2        # answers
 
 
