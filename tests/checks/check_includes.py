@@ -24,6 +24,7 @@ LIBRARIES = {
     r'systemd/': ('src/daemon', 'src/relay', 'src/ctl'),
     r'bpf/': ('bpf',),
     r'(yaml\.h)': ('src/policy',),
+    r'(pcre2\.h)': ('src/basic', 'src/relay'),
     r'(ares\w*\.h)': ('src/daemon',),
     r'(seccomp\.h)': ('src/relay',),
 }
