@@ -4,7 +4,7 @@
 
 #include "../src/abi/abi-connection.h"
 #include "address.h"
-#include "slot-maps.h"
+#include "managed.h"
 #include "socket-maps.h"
 #include "stream.h"
 
@@ -13,8 +13,6 @@
  * just put the other end into its pool and is silent meanwhile: accept(2) makes S, and no hook sees whether
  * and when its server then makes it non-blocking.
  */
-
-#define CGROUP_LEVELS_MAX 16 /* that are looked at, from the server's own up */
 
 static __always_inline struct bpf_sock *find(struct __sk_buff *skb, const struct sm_server_key *key) {
         struct bpf_sock_tuple tuple = {};
@@ -31,20 +29,6 @@ static __always_inline struct bpf_sock *find(struct __sk_buff *skb, const struct
         tuple.ipv6.sport = key->peer_port;
         tuple.ipv6.dport = key->server_port;
         return bpf_sk_lookup_tcp(skb, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
-}
-
-static __always_inline int is_managed(const struct sock *sk) {
-        const struct cgroup *cgroup = sk->sk_cgrp_data.cgroup;
-
-        for (int i = 0; cgroup && i < CGROUP_LEVELS_MAX; i++) {
-                const struct cgroup_subsys_state *parent = cgroup->self.parent;
-                __u64 id = cgroup->kn->id;
-
-                if (bpf_map_lookup_elem(&managed_cgroups, &id))
-                        return 1;
-                cgroup = parent ? parent->cgroup : NULL;
-        }
-        return 0;
 }
 
 /* Its addresses are its key for as long as it lives, so one that was let in before stays where it is. */
@@ -70,7 +54,7 @@ static __always_inline enum sm_enrolled judge(struct bpf_sock *sk, const struct 
 
         if (!tcp || sk->state != BPF_TCP_ESTABLISHED) /* of a listener too */
                 return SM_ENROLLED_NOT_HERE;
-        if (!is_managed((const struct sock *) tcp))
+        if (managed_slice((const struct sock *) tcp) == 0)
                 return SM_ENROLLED_UNMANAGED;
         if (stream_is_blocking(tcp))
                 return SM_ENROLLED_BLOCKING;

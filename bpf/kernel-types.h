@@ -35,8 +35,18 @@ struct sock_cgroup_data {
         struct cgroup *cgroup;
 };
 
+struct in6_addr {
+        union {
+                __be32 u6_addr32[4];
+        } in6_u;
+};
+
 struct sock_common {
+        __be32 skc_daddr;
+        __be16 skc_dport;
+        unsigned short skc_family;
         volatile unsigned char skc_state;
+        struct in6_addr skc_v6_daddr;
 };
 
 struct sock {
@@ -54,6 +64,17 @@ struct tcp_sock { /* a struct sock stands at its start */
         __u32 snd_una;
         __u64 bytes_received;
         __u64 bytes_acked;
+};
+
+struct seq_file;
+
+struct bpf_iter_meta {
+        struct seq_file *seq;
+};
+
+struct bpf_iter__tcp { /* the context of iter/tcp */
+        struct bpf_iter_meta *meta;
+        struct sock_common *sk_common;
 };
 
 struct list_head {

@@ -89,7 +89,7 @@ struct {
         __type(value, struct sm_path_counters);
 } slice_paths __weak SEC(".maps");
 
-/* Which slice a cgroup is, or is the nearest managed ancestor of. Written by slicemeshd, for `enrol`. */
+/* The managed cgroups, and which slice each is. Written by slicemeshd. */
 struct {
         __uint(type, BPF_MAP_TYPE_HASH);
         __uint(max_entries, SM_SLICES_MAX);

@@ -75,6 +75,12 @@ void bpf_slices_prune(BpfPrograms *b, const uint64_t *keep, size_t n_keep);
 /* Counters of a slice, for reading; NULL if there is no such id. */
 const struct sm_slice_state *bpf_slice_state(const BpfPrograms *b, uint32_t slice);
 
+/* Goes through all TCP sockets of this network namespace. Each read looks at some of them and adds to the
+ * counts, by slice, those of connections that would be captured if they were opened now; but were not.
+ * 1 = there may be more, 0 = those were all. */
+int bpf_ungoverned_open(const BpfPrograms *b, int *ret_fd);
+int bpf_ungoverned_read(int fd, uint32_t counts[static SM_SLICES_MAX]);
+
 /* Makes `vips` exactly these entries; new ones are put in before old ones are taken out. Sorts them. */
 typedef struct BpfVip {
         struct sm_vip_key key;

@@ -14,6 +14,7 @@
 #include "daemon-relay-link.h"
 #include "daemon-resolve.h"
 #include "daemon-tables.h"
+#include "daemon-ungoverned.h"
 
 #define WATCH_USEC (1 * USEC_PER_SEC)
 
@@ -63,6 +64,7 @@ Manager *manager_free(Manager *m) {
         sd_event_source_disable_unref(m->watch);
         tables_free(m->tables);
         fast_free(m->fast);
+        ungoverned_free(m->ungoverned);
         bpf_programs_free(m->bpf);
         if (m->bus)
                 manager_bus_done(m);

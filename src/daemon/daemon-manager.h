@@ -19,6 +19,7 @@ typedef struct LingeringSlice LingeringSlice; /* daemon-slice.c */
 typedef struct RelayLink RelayLink;           /* daemon-relay-link.h */
 typedef struct Resolver Resolver;             /* daemon-resolve.h */
 typedef struct PolkitQuery PolkitQuery;       /* daemon-polkit.h */
+typedef struct UngovernedCount UngovernedCount; /* daemon-ungoverned.c */
 typedef struct Manager Manager;
 typedef struct Service Service;
 typedef struct Slice Slice;
@@ -59,6 +60,7 @@ struct Manager {
         VipRegister *vips;
         BpfPrograms *bpf;
         FastPath *fast; /* NULL before the programs are pinned */
+        UngovernedCount *ungoverned; /* likewise */
         Tables *tables;
         RelayLink *relay;
         Resolver *resolver;

@@ -11,6 +11,7 @@
 #include "daemon-service.h"
 #include "daemon-slice.h"
 #include "daemon-tables.h"
+#include "daemon-ungoverned.h"
 
 /*
  * Who is governed, and under which addresses: the managed slices are those of mesh.yaml and the callers of
@@ -140,5 +141,6 @@ int manager_set_vips(Manager *m) {
         if (r >= 0)
                 r = bpf_vips_set(m->bpf, l.vips, l.n);
         free(l.vips);
+        ungoverned_recount(m->ungoverned);
         return r;
 }

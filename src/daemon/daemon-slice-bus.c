@@ -101,6 +101,8 @@ static const sd_bus_vtable slice_vtable[] = {
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("ControlGroupId", "t", NULL, offsetof(Slice, cgroup_id),
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Ungoverned", "u", NULL, offsetof(Slice, ungoverned),
+                        SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Connects", "t", property_get_counter, 0, 0),
         SD_BUS_PROPERTY("Captured", "t", property_get_counter, 0, 0),
         SD_BUS_PROPERTY("Refused", "t", property_get_counter, 0, 0),

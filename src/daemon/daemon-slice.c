@@ -10,6 +10,7 @@
 #include "daemon-bus.h"
 #include "daemon-slice.h"
 #include "daemon-tables.h"
+#include "daemon-ungoverned.h"
 
 #define SYSTEMD_NAME "org.freedesktop.systemd1"
 #define SYSTEMD_PATH "/org/freedesktop/systemd1"
@@ -124,6 +125,18 @@ const struct sm_slice_state *slice_counters(const Slice *s) {
         return s->manager->bpf ? bpf_slice_state(s->manager->bpf, s->id) : NULL;
 }
 
+void slice_set_ungoverned(Slice *s, uint32_t n) {
+        if (n > 0 && !s->ungoverned_told) {
+                log_notice("Connections of %s that were open before they could be captured, and are not "
+                           "governed until they end: %u.", s->name, n);
+                s->ungoverned_told = true;
+        }
+        if (n == s->ungoverned)
+                return;
+        s->ungoverned = n;
+        slice_bus_changed(s, "Ungoverned");
+}
+
 /* The unit has no cgroup, or another one than before: the links to the old one are dead. */
 static void slice_forget_cgroup(Slice *s) {
         if (s->cgroup_id != 0)
@@ -134,6 +147,7 @@ static void slice_forget_cgroup(Slice *s) {
         if (s->attached)
                 log_info("%s is gone.", s->name);
         s->attached = false;
+        slice_set_ungoverned(s, 0);
 }
 
 static int slice_attach(Slice *s, const char *directory, uint64_t cgroup_id, const char *cgroup) {
@@ -150,6 +164,8 @@ static int slice_attach(Slice *s, const char *directory, uint64_t cgroup_id, con
         if (r < 0)
                 return r;
         s->attached = true;
+        s->ungoverned_told = false;
+        ungoverned_recount(s->manager->ungoverned);
         log_info("Attached to %s, cgroup %s.", s->name, cgroup);
         return 0;
 }

@@ -14,6 +14,8 @@ struct Slice {
         char *cgroup;     /* "/shop.slice", NULL while the unit is not active */
         uint64_t cgroup_id;
         bool attached;
+        uint32_t ungoverned; /* connections to services that go past the mesh */
+        bool ungoverned_told;
         char *problem; /* why it could not be attached, NULL if nothing is the matter */
 
         char *unit; /* object path of systemd's */
@@ -42,6 +44,10 @@ int slice_follow(Slice *s);
 
 /* Has systemd tell of units that come and go. Once, before any slice_follow(). */
 int slices_subscribe(Manager *m);
+
+/* For daemon-ungoverned.c. Tells the bus, and the journal the first time after attaching that there are
+ * some. */
+void slice_set_ungoverned(Slice *s, uint32_t n);
 
 /* What the BPF programs counted for it; NULL before they are loaded. */
 const struct sm_slice_state *slice_counters(const Slice *s);

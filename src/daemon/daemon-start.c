@@ -18,6 +18,7 @@
 #include "daemon-resolve.h"
 #include "daemon-surroundings.h"
 #include "daemon-tables.h"
+#include "daemon-ungoverned.h"
 
 /*
  * manager_start(): in the order that lets it fail before anything outlives the process. Two things are
@@ -256,6 +257,9 @@ static int take_over(Manager *m) {
         if (r < 0)
                 return log_error_errno(r, "Failed to set up the fast path: %m");
         fast_configure(m);
+        r = ungoverned_new(m, &m->ungoverned);
+        if (r < 0)
+                return log_error_errno(r, "Failed to set up the count of ungoverned connections: %m");
         manager_report_policy(m);
         m->revision = 1;
         r = manager_apply_with_good(m, good);

@@ -379,6 +379,7 @@ static void test_objects_and_counters(void **state) {
         const char *name, *protocol, *address, *service_state, *path, *text;
         Fixture *f = *state;
         sd_bus_message *m;
+        uint32_t ungoverned;
         uint64_t count;
 
         m = call(f, SM_BUS_PATH, SM_BUS_NAME ".Manager", "ListServices", "");
@@ -407,6 +408,11 @@ static void test_objects_and_counters(void **state) {
         m = property(f, SM_BUS_PATH "/slice/shop_2eslice", SM_BUS_NAME ".Slice", "Captured", "t");
         assert_true(sd_bus_message_read(m, "t", &count) > 0);
         assert_int_equal(count, 7);
+
+        f->slice.ungoverned = 9;
+        m = property(f, SM_BUS_PATH "/slice/shop_2eslice", SM_BUS_NAME ".Slice", "Ungoverned", "u");
+        assert_true(sd_bus_message_read(m, "u", &ungoverned) > 0);
+        assert_int_equal(ungoverned, 9);
 }
 
 static void test_paths(void **state) {

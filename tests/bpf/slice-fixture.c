@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -156,6 +157,7 @@ static void client_main(const SliceFixture *f, const Client *c, int pipe_fd) {
         int type = c->twist == TWIST_DATAGRAM ? SOCK_DGRAM : SOCK_STREAM, fd;
         ClientResult r = { .pid = getpid() };
 
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails ends no client */
         if (!c->outside) {
                 _cleanup_close_ int procs = -EBADF;
                 char path[160];

@@ -42,6 +42,7 @@ static const struct {
         { "sm_sent", 388 },
         { "sm_sock_release", 253 },
         { "sm_sock_ops", 981 },
+        { "sm_ungoverned", 792 },
 };
 
 /* Of the program, loaded alone; 0: the kernel lacks what it is for. Negative errno. */
