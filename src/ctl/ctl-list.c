@@ -166,6 +166,7 @@ static Table *build_slices(const Mesh *m, bool compact) {
                 { .key = "fast" },
                 { .key = "remote" },
                 { .key = "slow" },
+                { .key = "ungoverned" },
                 { .key = "problem", .title = _("PROBLEM"), .shrinks = true },
                 { .key = "cgroup" },
                 { .key = "path" },
@@ -184,6 +185,7 @@ static Table *build_slices(const Mesh *m, bool compact) {
                 add_failures(t, s->foreign);
                 add_failures(t, s->failed);
                 add_paths(t, &s->paths);
+                table_add_count(t, STYLE_NORMAL, s->ungoverned);
                 table_add_string(t, STYLE_WARNING, s->problem);
                 table_add_string(t, STYLE_DIM, s->cgroup);
                 table_add_string(t, STYLE_DIM, s->path);

@@ -130,6 +130,7 @@ static const Property slice_properties[] = {
         { "Attached", read_boolean, offsetof(MeshSlice, attached) },
         { "Problem", read_text, offsetof(MeshSlice, problem) },
         { "ControlGroup", read_text, offsetof(MeshSlice, cgroup) },
+        { "Ungoverned", read_u32, offsetof(MeshSlice, ungoverned) },
         { "Connects", read_u64, offsetof(MeshSlice, connects) },
         { "Captured", read_u64, offsetof(MeshSlice, captured) },
         { "Refused", read_u64, offsetof(MeshSlice, refused) },

@@ -79,6 +79,7 @@ typedef struct MeshService {
 typedef struct MeshSlice {
         const char *path, *name, *problem, *cgroup;
         bool attached;
+        uint32_t ungoverned; /* connections */
         uint64_t connects, captured, refused, foreign, failed;
         Paths paths;
 } MeshSlice;

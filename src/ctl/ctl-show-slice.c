@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <inttypes.h>
 
 #include "../basic/macro.h"
 #include "ctl-i18n.h"
@@ -33,6 +34,15 @@ static void add_connections(Table *t, const MeshSlice *s) {
         }
 }
 
+void add_ungoverned_field(Table *t, const char *label, uint32_t n) {
+        if (n == 0)
+                return;
+        table_add_string(t, STYLE_DIM, label);
+        table_add_format(t, STYLE_WARNING,
+                         ngettext("%" PRIu32 " connection is not governed: it was open before",
+                                  "%" PRIu32 " connections are not governed: they were open before", n), n);
+}
+
 static int print_slice(const Options *o, const MeshSlice *s) {
         TextStyle style = s->attached ? STYLE_GOOD : STYLE_WARNING;
         _cleanup_(table_freep) Table *t = fields_new();
@@ -48,6 +58,7 @@ static int print_slice(const Options *o, const MeshSlice *s) {
                 table_add_string(t, STYLE_WARNING, s->problem);
         }
         add_connections(t, s);
+        add_ungoverned_field(t, _("Ungoverned:"), s->ungoverned);
         add_paths_field(t, _("Fast path:"), &s->paths);
         r = print_fields(o, t);
         print_slow_reasons(&s->paths);
@@ -65,6 +76,7 @@ static int slice_to_json(const MeshSlice *s, JsonWriter *w) {
         json_unsigned(w, "refused", s->refused);
         json_unsigned(w, "foreign", s->foreign);
         json_unsigned(w, "failed", s->failed);
+        json_unsigned(w, "ungoverned", s->ungoverned);
         paths_to_json(&s->paths, w, "paths");
         json_close(w);
         return json_finish(w);

@@ -5,6 +5,7 @@
 
 #include "ctl-i18n.h"
 #include "ctl-list.h"
+#include "ctl-show.h"
 #include "ctl-terminal.h"
 
 #define ERRORS_SHOWN 10 /* of the policy, so that they push nothing else away */
@@ -33,13 +34,17 @@ static void add_relay_field(Table *t, const Mesh *m) {
 }
 
 static void add_slices_field(Table *t, const Mesh *m) {
+        uint32_t ungoverned = 0;
         size_t attached = 0;
 
-        for (size_t i = 0; i < m->n_slices; i++)
+        for (size_t i = 0; i < m->n_slices; i++) {
                 attached += m->slices[i].attached;
+                ungoverned += m->slices[i].ungoverned;
+        }
         table_add_string(t, STYLE_DIM, _("Slices:"));
         table_add_format(t, attached < m->n_slices ? STYLE_WARNING : STYLE_NORMAL, _("%zu of %zu attached"),
                          attached, m->n_slices);
+        add_ungoverned_field(t, "", ungoverned);
 }
 
 static const char *fast_path_state(const Mesh *m) {

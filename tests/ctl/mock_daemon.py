@@ -123,12 +123,12 @@ OBJECTS = {
                             [('default', 'anything', f'{FILES}/db.yaml:1', [('default', 1)], 7)], 7)},
     f'{ROOT}/slice/shop_2eslice': {'Slice': {
         'Name': 'shop.slice', 'Attached': True, 'Problem': '', 'ControlGroup': '/shop.slice',
-        'ControlGroupId': 4711, 'Connects': 1500, 'Captured': 1233, 'Refused': 2, 'Foreign': 0,
-        'Failed': 1, 'Paths': {'fast': 9, 'remote': 1, 'not-in-step': 6}}},
+        'ControlGroupId': 4711, 'Ungoverned': 3, 'Connects': 1500, 'Captured': 1233, 'Refused': 2,
+        'Foreign': 0, 'Failed': 1, 'Paths': {'fast': 9, 'remote': 1, 'not-in-step': 6}}},
     f'{ROOT}/slice/batch_2eslice': {'Slice': {
         'Name': 'batch.slice', 'Attached': False, 'Problem': 'The slice is not active.', 'ControlGroup': '',
-        'ControlGroupId': 0, 'Connects': 0, 'Captured': 0, 'Refused': 0, 'Foreign': 0, 'Failed': 0,
-        'Paths': {}}},
+        'ControlGroupId': 0, 'Ungoverned': 0, 'Connects': 0, 'Captured': 0, 'Refused': 0, 'Foreign': 0,
+        'Failed': 0, 'Paths': {}}},
     **{path: {'Endpoint': e} for path, e in ENDPOINTS.items()},
 }
 ERRORS = [(f'{FILES}/cart.yaml', 3, 9, 'cart', 'balance',

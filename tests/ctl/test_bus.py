@@ -27,7 +27,8 @@ def test_status(mesh):
     text = mesh.output('status', COLUMNS='80')
     assert max(map(len, text.splitlines())) <= 80
     for part in ('slicemesh 0.1: degraded', 'revision 12, 2 errors', 'running, process 812, 34 connections',
-                 '1 of 2 attached', 'The policy has errors:', 'Fast path:  degraded\n',
+                 '1 of 2 attached', '3 connections are not governed: they were open before',
+                 'The policy has errors:', 'Fast path:  degraded\n',
                  '89.9% of 123k requests, 12.3k of them answered by the relay\n', 'Linux 6.1 lacks a hook',
                  '/etc/slicemesh/services/cart.yaml:3:9: balance: expected one of',
                  '/etc/slicemesh/services/cart.yaml: the file is larger than 1 MiB.', 'The slice is not'):
@@ -67,7 +68,8 @@ def test_list(mesh):
     slices = json.loads(mesh.output('--json', 'list', 'slices'))
     assert [(s['slice'], s['attached'], s['captured']) for s in slices] == [('batch.slice', False, 0),
                                                                             ('shop.slice', True, 1233)]
-    assert [(s['fast'], s['remote'], s['slow']) for s in slices] == [(0, 0, 0), (9, 1, 6)]
+    assert [(s['fast'], s['remote'], s['slow'], s['ungoverned']) for s in slices] == [(0, 0, 0, 0),
+                                                                                      (9, 1, 6, 3)]
     result = mesh.run('list', 'things')
     assert (result.returncode, result.stdout) == (2, '')
 
@@ -103,12 +105,13 @@ def test_show(mesh):
 def test_show_slice(mesh):
     text = mesh.output('show', 'shop.slice')
     for part in ('shop.slice: attached\n', 'Connections:  1.50k', '62.5% of 16 requests, 1 of them',
-                 '6  not-in-step  An earlier request'):
+                 'Ungoverned:  3 connections are not', '6  not-in-step  An earlier request'):
         assert part in text
-    assert 'The slice is not active.' in mesh.output('show', 'batch.slice')
+    idle = mesh.output('show', 'batch.slice')
+    assert 'The slice is not active.' in idle and 'Ungoverned' not in idle
     found = json.loads(mesh.output('show', 'shop.slice', '--json'))
     assert found['paths'] == {'fast': 9, 'remote': 1, 'slow': {'not-in-step': 6}}
-    assert (found['slice'], found['captured']) == ('shop.slice', 1233)
+    assert (found['slice'], found['captured'], found['ungoverned']) == ('shop.slice', 1233, 3)
     result = mesh.run('show', 'other.slice')
     assert (result.returncode, result.stdout) == (1, '')
 

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Which processes are governed: those of managed slices, as these come and go, and nobody else."""
+import contextlib
+import time
+
 import pytest
-from mesh import BUS_PATH, MANAGER, SERVICE, SLICE, Failed, wait_until
+from mesh import BUS_PATH, MANAGER, PYTHON, SERVICE, SLICE, Failed, kill, wait_until
 
 POLICY = {
     'mesh.yaml': 'slices: [shop.slice]\n',
@@ -27,6 +30,23 @@ endpoints: ["127.0.1.1:8080"]
 ''',
 }
 SERVERS = [('python', 'a', '127.0.1.1'), ('python', 'real', '127.0.5.5')]
+
+# Captured connections go to the address that they asked for.
+DIRECT = '''
+service: direct
+address: 127.0.5.6:8080
+protocol: tcp
+callers: [early.slice]
+endpoints: ["127.0.5.6:8080"]
+'''
+KEEP_ASKING = '''
+import http.client, time
+connection = http.client.HTTPConnection('127.0.5.6', 8080)
+while True:
+    connection.request('GET', f'/echo?{time.monotonic_ns()}')
+    print(connection.getresponse().read().decode(), end='', flush=True)
+    time.sleep(0.1)
+'''
 
 WEB, PAY, RAW = (f'http://127.71.0.{n}' for n in (10, 11, 12))
 REAL = 'http://127.0.5.5:8080'
@@ -109,6 +129,55 @@ def test_a_slice_that_the_policy_gains_and_loses(mesh):
     assert mesh.reload() == []
     assert '/late.slice' not in groups(mesh)
     assert mesh.run('curl', '-sS', WEB, slice_='late.slice', check=False).returncode == REFUSED
+
+
+def assert_works(client):
+    """A request from after this call is answered, by the server that all before it came from."""
+    since = time.monotonic_ns()
+    while True:
+        server, asked = client.stdout.readline().split()
+        assert server == 'direct'
+        if int(asked) > since:
+            return
+
+
+@contextlib.contextmanager
+def asking(mesh):
+    client = mesh.popen(PYTHON, '-c', KEEP_ASKING, slice_='early.slice')
+    try:
+        assert_works(client)
+        yield client
+    finally:
+        kill(client)
+
+
+def test_connections_from_before(mesh):
+    """They go on past the mesh, and are counted until they end; those that came later are not, even by a
+    slicemeshd that has not seen them begin."""
+    mesh.start_python('direct', '127.0.5.6')
+    mesh.systemctl('start', 'early.slice')
+    path = mesh.slice_path('early.slice')
+    with contextlib.ExitStack() as later:
+        with asking(mesh) as early:
+            mesh.write_policy('services/direct.yaml', DIRECT)
+            assert mesh.reload() == []
+            mesh.manage('early.slice')
+            wait_until(lambda: mesh.get(path, SLICE, 'Ungoverned') == 1, 'the connection to be counted')
+            late = later.enter_context(asking(mesh))
+            assert mesh.get(path, SLICE, 'Captured') == 1
+            mesh.systemctl('restart', 'slicemeshd.service')
+            assert wait_until(lambda: mesh.get(path, SLICE, 'Ungoverned'), 'both to be looked at') == 1
+            for client in early, late:
+                assert_works(client)
+            for command in (['status'], ['show', 'early.slice']):
+                text = mesh.run('slicemeshctl', *command, slice_='system.slice')
+                assert '1 connection is not governed: it was open before' in text
+        wait_until(lambda: mesh.get(path, SLICE, 'Ungoverned') == 0, 'its end to be noticed', seconds=20)
+        assert_works(late)
+    told = mesh.journal('--unit=slicemeshd.service', '--output=cat', '--grep=not governed until they end')
+    assert len(told.splitlines()) == 2, told  # by each slicemeshd
+    mesh.remove_policy('services/direct.yaml')
+    assert mesh.reload() == []
 
 
 def test_another_network_namespace_is_left_alone(mesh):
