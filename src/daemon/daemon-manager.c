@@ -11,6 +11,7 @@
 #include "daemon-bpf.h"
 #include "daemon-bus.h"
 #include "daemon-fast.h"
+#include "daemon-good.h"
 #include "daemon-relay-link.h"
 #include "daemon-resolve.h"
 #include "daemon-tables.h"
@@ -57,6 +58,7 @@ static void free_objects(Manager *m) {
 Manager *manager_free(Manager *m) {
         if (!m)
                 return NULL;
+        good_save_now(m);
         free_objects(m);
         relay_link_free(m->relay);
         resolver_free(m->resolver);

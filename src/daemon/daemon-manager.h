@@ -64,7 +64,7 @@ struct Manager {
         Tables *tables;
         RelayLink *relay;
         Resolver *resolver;
-        sd_event_source *bpf_events, *watch;
+        sd_event_source *bpf_events, *watch, *saving;
         LingeringSlice *lingering; /* not managed any more, but with open connections */
         size_t n_lingering;
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <sched.h>
-#include <sys/stat.h>
 
 #include <systemd/sd-daemon.h>
 
@@ -13,6 +12,7 @@
 #include "daemon-bpf.h"
 #include "daemon-bus.h"
 #include "daemon-fast.h"
+#include "daemon-good.h"
 #include "daemon-overrides.h"
 #include "daemon-relay-link.h"
 #include "daemon-reload.h"
@@ -43,9 +43,8 @@ static bool policy_is_used(const Manager *m, const Policy *p) {
         if (p == m->policy || &p->mesh == m->mesh)
                 return true;
         while ((s = hashmap_next(m->services, &position)))
-                for (size_t i = 0; i < p->n_services; i++)
-                        if (s->model == p->services[i])
-                                return true;
+                if (s->model && s->model == policy_find_service(p, s->name))
+                        return true;
         return false;
 }
 
@@ -107,27 +106,6 @@ static void service_problem(Manager *m, const char *name, int error) {
         manager_set_problem(m, id, sentence);
 }
 
-static void save_good(Manager *m, const PolicyService *model) {
-        _cleanup_free_ char *directory = NULL;
-        int r;
-
-        r = asprintf(&directory, "%s/good", m->state_directory) < 0 ? -ENOMEM : 0;
-        if (r >= 0 && mkdir(directory, 0755) < 0 && errno != EEXIST)
-                r = -errno;
-        if (r >= 0)
-                r = policy_save_good(directory, model);
-        if (r < 0)
-                log_warning_errno(r, "Failed to save the policy of %s for the next start, ignoring: %m",
-                                  model->name);
-}
-
-static void remove_good(Manager *m, const char *name) {
-        _cleanup_free_ char *directory = NULL;
-
-        if (asprintf(&directory, "%s/good", m->state_directory) >= 0)
-                (void) policy_remove_good(directory, name);
-}
-
 static int apply_model(Manager *m, const PolicyService *model, Service **ret) {
         Service *s = hashmap_get(m->services, model->name);
         bool fresh = !s;
@@ -177,7 +155,7 @@ static int apply_service(Manager *m, const PolicyService *model, const struct in
         if (fresh)
                 service_bus_added(s);
         if (!before || (before != model && !policy_service_equal(before, model)))
-                save_good(m, model);
+                good_save_soon(s);
         return 0;
 }
 
@@ -320,7 +298,7 @@ static void withdraw_gone(Manager *m, Service **gone, size_t n) {
                                 endpoint_bus_removed(s->subsets[j].endpoints[k]);
                 service_bus_removed(s);
                 service_problem(m, s->name, 0);
-                remove_good(m, s->name);
+                good_remove(m, s->name);
                 service_withdraw(s);
                 service_free(s);
         }
@@ -340,8 +318,10 @@ int manager_apply_with_good(Manager *m, const Policy *good) {
         }
         if (r < 0)
                 return r;
-        if (good)
+        if (good) {
+                good_is_saved(m, good);
                 revive_stale(m, good);
+        }
         gone = calloc(hashmap_size(m->services) + 1, sizeof(Service *));
         if (!gone)
                 return -ENOMEM;

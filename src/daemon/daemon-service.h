@@ -31,6 +31,7 @@ struct Service {
         char *name;
         uint32_t id;
         ServiceState state;
+        bool unsaved; /* its model is still to be written down: daemon-good.h */
         bool leaving; /* during a reload: its address is being taken back, then it is withdrawn */
         uint32_t revision;
         struct in6_addr address; /* IPv4 mapped */

@@ -22,7 +22,8 @@
  * kernel side and systemd are stood in for by the functions below; there is no bus.
  */
 
-#define N_IDS 16
+#define N_IDS 256
+#define TABLE_SIZE (1 << 20)
 #define MESH "slices: [shop.slice]\n"
 #define ONE "endpoints: [\"127.0.0.2:80\"]\n"
 #define TWO "endpoints: [\"127.0.0.2:80\", \"127.0.0.3:80\"]\n"
@@ -126,9 +127,12 @@ static void remove_service(const char *file) {
         assert_int_equal(unlink(path), 0);
 }
 
+/* Written down as soon as the event loop has nothing else to do. */
 static bool is_good(const char *name) {
         char path[128];
 
+        while (sd_event_run(fixture->event, 0) > 0)
+                ;
         (void) snprintf(path, sizeof(path), "%s/var/lib/slicemesh/good/%s.yaml", fixture->root, name);
         return access(path, F_OK) == 0;
 }
@@ -180,7 +184,7 @@ static int setup(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(fixture->fds); i++) {
                 fixture->fds[i] = memfd_create("table", MFD_CLOEXEC);
                 assert_true(fixture->fds[i] >= 0);
-                assert_int_equal(ftruncate(fixture->fds[i], 65536), 0);
+                assert_int_equal(ftruncate(fixture->fds[i], TABLE_SIZE), 0);
         }
         put_file("etc/slicemesh/mesh.yaml", MESH);
         put_file("var/lib/slicemesh/stamp", "");
@@ -275,6 +279,85 @@ static void test_only_what_changed_is_committed(void **state) {
         assert_null(endpoint("web", "127.0.0.3:80"));
 }
 
+enum { MANY = 100 };
+
+static void put_one_of_many(unsigned i, unsigned weight, const char *comment) {
+        char name[32], text[512];
+
+        (void) snprintf(name, sizeof(name), "s%02u", i);
+        (void) snprintf(text, sizeof(text), "%sservice: %s\nport: %u\nsubsets:\n"
+                        "  a: {endpoints: [\"127.0.0.2:80\", {address: \"127.0.0.3:80\", weight: %u}]}\n"
+                        "routes:\n  - {match: {path: /x}, to: a}\n  - {name: rest, to: a}\n",
+                        comment, name, 8000 + i, weight);
+        put_service(name, text);
+}
+
+static void *copy_table(enum sm_table table) {
+        void *copy = malloc(TABLE_SIZE);
+
+        assert_non_null(copy);
+        assert_int_equal(pread(fixture->fds[table], copy, TABLE_SIZE, 0), TABLE_SIZE);
+        return copy;
+}
+
+static const struct sm_policy *policy_at(uint32_t root) {
+        return sm_cell_of(tables_view(fixture->manager->tables), root);
+}
+
+/* Reloads, and counts what that changes: cells, and services' entries. Of the cells
+ * the first and the end. */
+static size_t count_changes(size_t *ret_services, uint32_t *ret_first, uint32_t *ret_end) {
+        _cleanup_free_ struct sm_cell *cells = copy_table(SM_TABLE_CELLS), *cells_now = NULL;
+        _cleanup_free_ struct sm_service *services = copy_table(SM_TABLE_SERVICES), *services_now = NULL;
+        _cleanup_free_ void *endpoints = copy_table(SM_TABLE_ENDPOINTS), *endpoints_now = NULL;
+        size_t n = 0;
+
+        reload();
+        cells_now = copy_table(SM_TABLE_CELLS);
+        services_now = copy_table(SM_TABLE_SERVICES);
+        endpoints_now = copy_table(SM_TABLE_ENDPOINTS);
+        *ret_services = 0;
+        for (uint32_t i = 0; i < N_IDS; i++)
+                *ret_services += memcmp(&services[i], &services_now[i], sizeof(*services)) != 0;
+        for (uint32_t i = 0; i < fixture->n_cells; i++) {
+                if (memcmp(&cells[i], &cells_now[i], sizeof(*cells)) == 0)
+                        continue;
+                *ret_first = n++ == 0 ? i : *ret_first;
+                *ret_end = i + 1;
+        }
+        assert_int_equal(*ret_services > 0, memcmp(endpoints, endpoints_now, TABLE_SIZE) != 0);
+        return n;
+}
+
+static void test_a_commit_touches_only_what_changed(void **state) {
+        uint32_t first, end, root;
+        size_t n_services, n;
+
+        fixture->n_cells = TABLE_SIZE / sizeof(struct sm_cell);
+        for (unsigned i = 0; i < MANY; i++)
+                put_one_of_many(i, 1, "");
+        start(fixture);
+        take_over(fixture);
+        assert_int_equal(hashmap_size(fixture->manager->services), MANY);
+        assert_int_equal(count_changes(&n_services, &first, &end), 0);
+        assert_int_equal(n_services, 0);
+
+        put_one_of_many(42, 2, "");
+        root = root_of(service("s42"));
+        n = count_changes(&n_services, &first, &end);
+        assert_int_equal(n_services, 1);
+        assert_int_equal(service("s42")->revision, 2);
+        assert_int_not_equal(root_of(service("s42")), root);
+        root = root_of(service("s42"));
+        assert_true(n > 0 && first >= root && end <= root + policy_at(root)->n_cells);
+        for (unsigned i = 0; i < MANY; i++) {
+                char name[32];
+
+                (void) snprintf(name, sizeof(name), "s%02u", i);
+                assert_int_equal(service(name)->revision, i == 42 ? 2 : 1);
+        }
+}
+
 static void test_broken_file_keeps_the_last_good_policy(void **state) {
         uint32_t root;
 
@@ -337,7 +420,7 @@ static void test_boot_with_a_broken_file(void **state) {
         put_service("web", "service: [");
         for (size_t i = 0; i < ELEMENTSOF(fixture->fds); i++) {
                 assert_int_equal(ftruncate(fixture->fds[i], 0), 0);
-                assert_int_equal(ftruncate(fixture->fds[i], 65536), 0);
+                assert_int_equal(ftruncate(fixture->fds[i], TABLE_SIZE), 0);
         }
         fixture->n_vips = 0;
         restart(fixture);
@@ -475,6 +558,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 reload_test(test_service_comes_and_goes),
                 reload_test(test_only_what_changed_is_committed),
+                reload_test(test_a_commit_touches_only_what_changed),
                 reload_test(test_broken_file_keeps_the_last_good_policy),
                 reload_test(test_restart_changes_nothing),
                 reload_test(test_restart_with_a_broken_file),
