@@ -20,10 +20,16 @@ static const ServiceSubset *find_subset(const ServiceParts *p, const char *name)
         return NULL;
 }
 
-static const ServiceRoute *find_route(const ServiceParts *p, const char *name) {
-        for (size_t i = 0; i < p->n_routes; i++)
-                if (streq(p->routes[i].name, name))
-                        return &p->routes[i];
+/* Starts behind the last one that was found (*next), as most stand in the order that they had. */
+static const ServiceRoute *find_route(const ServiceParts *p, const char *name, size_t *next) {
+        for (size_t i = 0; i < p->n_routes; i++) {
+                size_t at = (*next + i) % p->n_routes;
+
+                if (!streq(p->routes[at].name, name))
+                        continue;
+                *next = at + 1;
+                return &p->routes[at];
+        }
         return NULL;
 }
 
@@ -122,6 +128,7 @@ static int make_route(Service *s, const PolicyRoute *model, const ServiceRoute *
 }
 
 static int fill_parts(Service *s, const PolicyService *model, const ServiceParts *before, ServiceParts *p) {
+        size_t next = 0;
         int r;
 
         p->subsets = calloc(model->n_subsets, sizeof(*p->subsets));
@@ -140,7 +147,7 @@ static int fill_parts(Service *s, const PolicyService *model, const ServiceParts
                 const PolicyRoute *route = model->routes[i];
 
                 p->n_routes++;
-                r = make_route(s, route, find_route(before, route->name), &p->routes[i]);
+                r = make_route(s, route, find_route(before, route->name, &next), &p->routes[i]);
                 if (r < 0)
                         return r;
         }
@@ -190,11 +197,13 @@ static void put_subset(Service *s, ServiceSubset *subset, const ServiceSubset *o
 }
 
 void service_parts_drop(Service *s, ServiceParts *p, const ServiceParts *other) {
+        size_t next = 0;
+
         for (size_t i = 0; i < p->n_subsets; i++)
                 put_subset(s, &p->subsets[i],
                            p->subsets[i].name ? find_subset(other, p->subsets[i].name) : NULL);
         for (size_t i = 0; i < p->n_routes; i++)
-                if (!p->routes[i].name || !find_route(other, p->routes[i].name))
+                if (!p->routes[i].name || !find_route(other, p->routes[i].name, &next))
                         tables_id_put(s->manager->tables, ID_ROUTE, p->routes[i].state);
         service_parts_free(p);
 }

@@ -130,13 +130,18 @@ static int add_split(Builder *b, const PolicyRoute *route, struct sm_schedule *r
 }
 
 static int add_origin(Builder *b, const PolicyOrigin *origin, struct sm_text *ret) {
-        _cleanup_free_ char *text = NULL;
+        size_t n = strlen(origin->file);
+        char line[sizeof(":4294967295")];
+        struct sm_text t = {};
+        int r;
 
-        if (asprintf(&text, "%s:%u", origin->file, origin->line) < 0) {
-                text = NULL;
-                return -ENOMEM;
-        }
-        return builder_add_text(b, text, ret);
+        t.length = (__u32) n + (__u32) snprintf(line, sizeof(line), ":%u", origin->line);
+        r = builder_add(b, (t.length + SM_CELL_SIZE - 1) / SM_CELL_SIZE, &t.cell);
+        if (r < 0)
+                return r;
+        memcpy(mempcpy(builder_at(b, t.cell), origin->file, n), line, t.length - n);
+        *ret = t;
+        return 0;
 }
 
 static int add_route(Builder *b, const PolicyRoute *route, uint32_t state, uint32_t cell) {

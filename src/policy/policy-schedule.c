@@ -163,7 +163,7 @@ int schedule_round_robin(const unsigned *weights, size_t n, uint32_t **ret, uint
                         positive[used] = weights[i];
                         choices[used++] = (uint32_t) i;
                 }
-        r = schedule_turns(positive, used, turns, slots, false);
+        r = used > 1 ? schedule_turns(positive, used, turns, slots, false) : 0; /* all are of the first */
         if (r < 0)
                 return r;
         for (size_t i = 0; i < slots; i++)
