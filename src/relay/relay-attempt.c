@@ -72,7 +72,7 @@ Progress attempt_begin(Exchange *x) {
         enum sm_reason reason = SM_REASON_NONE;
 
         if (list_is_empty(&x->reader_link)) {
-                reason = request_choose(x); /* a pooled connection closed on us: begin anew */
+                reason = route_choose(x); /* a pooled connection closed on us: begin anew */
                 if (reason != SM_REASON_NONE)
                         return reply_begin(x, reason);
         }

@@ -34,9 +34,10 @@ typedef enum Progress {
 } Progress;
 
 /*
- * One request and its response. Its parts: relay-exchange.c reads the head and ends it, relay-attempt.c
- * finds a connection, relay-request.c and relay-response.c forward, relay-reply.c answers, relay-tunnel.c
- * does what comes after 101; relay-takeover.c makes one of what the kernel had begun.
+ * One request and its response. Its parts: relay-exchange.c reads the head and ends it, relay-route.c
+ * decides what becomes of it, relay-attempt.c finds a connection, relay-request.c and relay-response.c
+ * forward, relay-reply.c answers, relay-tunnel.c does what comes after 101; relay-takeover.c makes one of
+ * what the kernel had begun.
  */
 typedef struct Exchange {
         Worker *worker;
@@ -117,13 +118,18 @@ Progress attempt_run(Exchange *x);
 /* Sends the kept request once more, over a new connection to the same endpoint. */
 Progress attempt_again(Exchange *x);
 
+/* relay-route.c. In EXCHANGE_READING, when the head is parsed: decides what becomes of the request, once,
+ * and begins with it. */
+Progress route_begin(Exchange *x);
+
+/* Matches the route and picks the subset, into x->choice; a reader of the policy from then on. */
+enum sm_reason route_choose(Exchange *x);
+void route_read_policy(Exchange *x, const struct sm_policy *policy);
+
 /* relay-request.c, relay-response.c: EXCHANGE_FORWARDING. */
 Progress request_begin(Exchange *x);
 int request_write_head(Exchange *x);
 
-/* Matches the route and picks the subset, into x->choice; a reader of the policy from then on. */
-enum sm_reason request_choose(Exchange *x);
-void request_read_policy(Exchange *x, const struct sm_policy *policy);
 Progress request_run(Exchange *x);
 Progress response_run(Exchange *x);
 

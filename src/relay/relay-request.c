@@ -23,53 +23,6 @@ static void count_request(Exchange *x) {
         count_path(t, x->service, x->downstream->slice, fast_reason(&x->downstream->fast));
 }
 
-void request_read_policy(Exchange *x, const struct sm_policy *policy) {
-        x->downstream->idle_time = policy->idle_timeout_ms * NSEC_PER_MSEC;
-        x->policy_flags = policy->flags;
-        x->connect_timeout_ms = policy->connect_timeout_ms;
-        x->pool_idle_ms = policy->pool_idle_ms;
-}
-
-enum sm_reason request_choose(Exchange *x) {
-        const struct sm_tables *t = &x->tables->tables;
-        const struct sm_policy *policy;
-        struct sm_request q;
-        enum sm_reason reason;
-        __u32 base;
-
-        policy = shared_tables_policy(x->tables, x->service, &base);
-        if (!policy)
-                return SM_REASON_NO_SERVICE;
-        request_read_policy(x, policy);
-        x->epoch = x->worker->epoch;
-        list_append(&x->worker->readers, &x->reader_link);
-        /* What stands before the copy of a taken request is no place in A's stream. */
-        if (!x->adopted &&
-            fast_choice(&x->downstream->fast, t, downstream_consumed(x->downstream), base, &x->choice))
-                return SM_REASON_NONE;
-
-        exchange_fill_request(x, &q);
-        reason = sm_choose_route(t, base, &q, &x->choice);
-        if (reason != SM_REASON_NONE)
-                return reason;
-        return sm_choose_subset(t, &x->choice);
-}
-
-/* What was chosen counts once, however often it is tried. */
-static void note_choice(Exchange *x) {
-        const struct sm_tables *t = &x->tables->tables;
-        struct sm_subset_state *subset = sm_subset_state_at(t, x->choice.subset->state);
-        struct sm_route_state *route = sm_route_state_at(t, x->choice.route->state);
-
-        if (route)
-                count(&route->requests, 1);
-        if (subset)
-                count(&subset->requests, 1);
-        if (x->choice.route->timeout_ms > 0)
-                x->deadline = x->started + x->choice.route->timeout_ms * NSEC_PER_MSEC;
-        x->attempts_left = x->choice.policy->attempts;
-}
-
 /* RFC 9113 has withdrawn the upgrade to HTTP/2 in clear text, and requests in such a tunnel would pass by
  * the policy. What we do not ask for is an ordinary request. */
 static bool may_upgrade(const Exchange *x) {
@@ -111,12 +64,7 @@ Progress request_begin(Exchange *x) {
                 return reply_begin(x, SM_REASON_OVERLOADED);
         count_request(x);
         reason = check(x);
-        if (reason == SM_REASON_NONE)
-                reason = request_choose(x);
-        if (reason != SM_REASON_NONE)
-                return reply_begin(x, reason);
-        note_choice(x);
-        return attempt_begin(x);
+        return reason == SM_REASON_NONE ? route_begin(x) : reply_begin(x, reason);
 }
 
 int request_write_head(Exchange *x) {

@@ -71,7 +71,7 @@ static void adopt_request(Exchange *x, const struct sm_slot *slot, const struct 
         if (copy->timeout_ms > 0)
                 x->deadline = slot->since + copy->timeout_ms * NSEC_PER_MSEC;
         if (policy) {
-                request_read_policy(x, policy);
+                route_read_policy(x, policy);
                 x->attempts_left = policy->attempts - 1;
         }
 }
