@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """usage: late.py NAME ADDRESS PORT DOCROOT
 
-Answers the first request of each connection, which has a body, before it has read its last byte; that it reads
-when the next request has come. Its sockets are non-blocking.
+Answers the first request of each connection, which has a body, before it has read its last byte; that it
+reads when the next request has come. Its sockets are non-blocking.
 """
 import asyncio
 import fcntl
