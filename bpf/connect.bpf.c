@@ -9,6 +9,7 @@
 #include "address.h"
 #include "config.h"
 #include "maps.h"
+#include "unit.h"
 
 /*
  * connect(2) in a managed slice: a service's address becomes that of the relay or, of a tcp service, of an
@@ -166,7 +167,7 @@ remember(struct bpf_sock_addr *ctx, const struct sm_vip *vip, __u32 slice, const
         socket->uid = (__u32) bpf_get_current_uid_gid();
         socket->pid = (__u32) (bpf_get_current_pid_tgid() >> 32);
         socket->cgroup = bpf_get_current_cgroup_id();
-        socket->unit = 0;
+        socket->unit = unit_of_current();
         return socket;
 }
 

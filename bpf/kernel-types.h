@@ -16,6 +16,7 @@ struct socket {
 };
 
 struct kernfs_node {
+        const char *name;
         __u64 id;
 };
 
@@ -29,6 +30,14 @@ struct cgroup_subsys_state {
 struct cgroup {
         struct cgroup_subsys_state self;
         struct kernfs_node *kn;
+};
+
+struct css_set {
+        struct cgroup *dfl_cgrp;
+};
+
+struct task_struct {
+        struct css_set *cgroups;
 };
 
 struct sock_cgroup_data {

@@ -112,9 +112,10 @@ int bpf_slice_attach(BpfPrograms *b, const char *cgroup, uint64_t cgroup_id, uin
                         goto fail;
                 fresh[i] = r > 0;
         }
-        r = set_context(b, cgroup_id, slice);
+        /* Callers' units are looked for below what is managed, as soon as connections are captured. */
+        r = set_managed(b, cgroup_id, slice);
         if (r >= 0)
-                r = set_managed(b, cgroup_id, slice);
+                r = set_context(b, cgroup_id, slice);
         if (r >= 0)
                 return 0;
 fail:

@@ -20,6 +20,7 @@
 #include "basic/cleanup.h"
 #include "basic/macro.h"
 #include "daemon/daemon-bpf.h"
+#include "engine/engine-unit.h"
 #include "slice-fixture.h"
 
 /*
@@ -241,6 +242,47 @@ static void test_record_goes_with_its_socket(void **state) {
         assert_int_equal(bpf_map_lookup_elem(fixture.tables[SM_TABLE_CALLERS], &key, &caller), -ENOENT);
 }
 
+/* Below the slice the outermost cgroup that is no slice: what is in there is of the unit's own naming. */
+static void test_unit(void **state) {
+        static const struct {
+                const char *groups[4];
+                const char *unit;
+        } cases[] = {
+                { { "" }, NULL },
+                { { "/a.service" }, "a.service" },
+                { { "/deep.slice", "/deep.slice/run-u1.scope" }, "run-u1.scope" },
+                { { "/b.service", "/b.service/x.slice", "/b.service/x.slice/a.service" }, "b.service" },
+                { { "/slice" }, "slice" },
+                { { "/a-name-of-more-than-one-piece-which-is-thirty-two-bytes.slice.service" },
+                  "a-name-of-more-than-one-piece-which-is-thirty-two-bytes.slice.service" },
+        };
+        Fixture *f = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                char path[4][256];
+                struct sm_caller caller;
+                ClientResult r;
+                uint64_t id;
+                size_t n = 0;
+
+                for (; n < ELEMENTSOF(path) && cases[i].groups[n]; n++) {
+                        snprintf(path[n], sizeof(path[n]), "%s%s", f->place.cgroup, cases[i].groups[n]);
+                        if (*cases[i].groups[n])
+                                assert_int_equal(slice_cgroup_make(path[n], &id), 0);
+                }
+                client_run(&f->place, CLIENT(AF_INET, "127.71.0.10", 80, .cgroup = path[n - 1]), &r);
+                assert_int_equal(r.error, 0);
+                do
+                        assert_true(relay_accepts(f, f->relay4, &caller));
+                while (caller.socket.pid != (uint32_t) r.pid);
+                client_end(&r);
+                assert_true(caller.socket.unit == (cases[i].unit ? sm_unit_hash_of(cases[i].unit) : 0));
+                while (n-- > 0)
+                        if (*cases[i].groups[n])
+                                assert_int_equal(rmdir(path[n]), 0);
+        }
+}
+
 /* The inner slice's programs run first, then the outer one's over what they made of it. */
 static void test_slice_within_slice(void **state) {
         Fixture *f = *state;
@@ -337,6 +379,7 @@ int main(void) {
                 mesh_test(test_foreign_netns_is_left_alone),
                 mesh_test(test_connecting_anew_forgets),
                 mesh_test(test_record_goes_with_its_socket),
+                mesh_test(test_unit),
                 mesh_test(test_slice_within_slice),
                 mesh_test(test_restart),
                 mesh_test(test_release_and_detach_leave_nothing),

@@ -29,8 +29,8 @@ static const struct {
         const char *program;
         int instructions;
 } recorded[] = {
-        { "sm_connect4", 172380 },
-        { "sm_connect6", 172444 },
+        { "sm_connect4", 177680 },
+        { "sm_connect6", 177744 },
         { "sm_enrol", 516 },
         { "sm_getpeername4", 16 },
         { "sm_getpeername6", 22 },
