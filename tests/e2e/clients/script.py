@@ -25,9 +25,11 @@ WARM = corpus.request('/small/warm')
 
 
 class Connection:
-    def __init__(self, address):
+    def __init__(self, address, source=None):
         host, _, port = address.rpartition(':')
         self.socket = socket.socket()
+        if source:
+            self.socket.bind((source, 0))
         self.socket.setblocking(False)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         error = self.socket.connect_ex((host, int(port)))

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The cases of tests/routing/cases, with the fast path off, on and switching at random: what is expected
+becomes of each request, the same bytes arrive whichever way they went, and what can be fast is fast."""
+import collections
+import json
+import re
+import sys
+
+import pytest
+from mesh import HERE, PYTHON, SERVICE, TOP, wait_until
+
+sys.path.insert(0, str(TOP / 'tests/routing'))
+
+import cases as routing_cases  # noqa: E402
+import generator  # noqa: E402
+import reference  # noqa: E402
+
+CASES = {case.name: case for case in routing_cases.load()}
+SLICES = ['shop.slice', 'shop-web.slice', 'ops.slice', 'server.slice']
+POLICY = {f'services/{name}.yaml': f'{generator.to_yaml(case.service)}\n' for name, case in CASES.items()}
+POLICY['mesh.yaml'] = f'slices: [{", ".join(SLICES)}]\n'
+OWN_MODE = True
+MODES = ('off', 'on', 'random')
+LOG = '/run/echo.log'
+# What a request may count under at any time, if who has answered the one before is not through yet.
+LATE = {'not-in-step', 'no-upstream'}
+
+
+def fields_of(head):
+    """{name in lower case: [values]}"""
+    found = collections.defaultdict(list)
+    for line in head.split('\r\n')[1:]:
+        name, _, value = line.partition(':')
+        found[name.lower()].append(value.strip())
+    return found
+
+
+class Message:
+    def __init__(self, text):
+        self.text = text
+        while True:
+            self.head, _, self.body = text.partition('\r\n\r\n')
+            if not self.head.startswith('HTTP/1.1 1'):
+                break
+            text = self.body  # an interim one
+        self.start = self.head.split('\r\n')[0].split(' ')
+        self.fields = fields_of(self.head)
+
+    def check(self, expected, what):
+        for name, values in routing_cases.as_pairs(expected.get('headers', {})):
+            values = values if isinstance(values, list) else [values]
+            assert self.fields.get(name.lower(), []) == values, f'{what}: {name}\n{self.text}'
+        for name in expected.get('absent', []):
+            assert name.lower() not in self.fields, f'{what}: {name}\n{self.text}'
+        if 'body' in expected:
+            assert self.body == expected['body'], what
+        for number, key in enumerate(('method', 'target')):
+            if key in expected:
+                assert self.start[number] == expected[key], what
+
+
+class Run:
+    """All cases in one mode: {id: [what the client saw]}, {id: [(subset, what the server saw)]}."""
+
+    def __init__(self, mesh, mode):
+        self.mesh, self.mode = mesh, mode
+        log = mesh.path(LOG)
+        start = log.stat().st_size
+        if mode == 'random':
+            mesh.start('switch', PYTHON, '-B', HERE / 'switch.py', slice_='system.slice')
+        else:
+            mesh.set_fast_path(mode == 'on')
+        self.client = {}
+        before = self.shadows()
+        for identity, items in self.plans().items():
+            self.play(identity, items)
+        if mode == 'random':
+            assert mesh.unit('switch.service', 'ActiveState') == 'active'
+            mesh.stop('switch.service')
+        after = self.shadows()
+        self.shadowed = {key: after[key] - before.get(key, 0) for key in after}
+        wait_until(lambda: not self.awaited(log, start), 'copies to arrive')
+
+    def awaited(self, log, start):
+        """Copies that have not arrived yet."""
+        self.server = collections.defaultdict(list)
+        with log.open() as lines:
+            lines.seek(start)
+            for subset, text in map(json.loads, lines):
+                for name in fields_of(text.partition('\r\n\r\n')[0]).get('x-case', ()):
+                    self.server[name].append((subset, text))
+        return [r.id for case in CASES.values() for r in case.requests if 'mirrored' in r.text and
+                r.text['mirrored'] not in {subset for subset, _ in self.server[r.id]}]
+
+    def shadows(self):
+        """{(service, route): how often a shadow route has matched}"""
+        found = {}
+        for name in CASES:
+            for route in self.mesh.get(self.mesh.service_path(name), SERVICE, 'Routes'):
+                found[name, route[0]] = route[-1]
+        return found
+
+    @staticmethod
+    def plans():
+        """{(slice, unit, user): what it sends}"""
+        plans = collections.defaultdict(list)
+        for case in CASES.values():
+            for request in case.requests:
+                caller = request.caller
+                identity = caller['slice'], caller['unit'], caller['user']
+                plans[identity].append({
+                    'id': request.id, 'service': case.name, 'address': case.address,
+                    'source': caller['source'], 'send': request.steps(),
+                    'bodiless': request.steps()[0].startswith('HEAD '),
+                    'ways': request.listed('way', 'fast'), 'times': int(request.text.get('times', 1))})
+        return plans
+
+    def play(self, identity, items):
+        slice_, unit, user = identity
+        mesh = self.mesh
+        mesh.path('/run/plan.json').write_text(json.dumps(items))
+        properties = [f'User={user}', 'StandardOutput=truncate:/run/plan.out',
+                      'StandardError=truncate:/run/plan.err']
+        mesh.start(unit.removesuffix('.service'), PYTHON, '-B', HERE / 'clients/routing.py',
+                   '/run/plan.json', self.mode, slice_=slice_, properties=properties)
+        wait_until(lambda: mesh.unit(unit, 'ActiveState') in ('inactive', 'failed'), f'{unit} to end', 120)
+        output, errors = (mesh.path(f'/run/plan.{end}').read_text() for end in ('out', 'err'))
+        assert not errors, errors
+        for line in output.splitlines():
+            seen = json.loads(line)
+            self.client[seen[0]['id']] = seen
+        assert all(item['id'] in self.client for item in items)
+
+
+@pytest.fixture(scope='module')
+def echo(mesh):
+    mesh.start('echo', PYTHON, '-B', HERE / 'servers/echo.py', LOG,
+               *(f'{name}={where}' for name, where in routing_cases.SUBSETS.items()))
+    for where in routing_cases.SUBSETS.values():
+        wait_until(lambda w=where: mesh.listening(w.partition(':')[0], 8080), 'the servers')
+    return mesh
+
+
+@pytest.fixture(scope='module')
+def runs(echo):
+    """runs(mode): what has been run once is not run again."""
+    done = {}
+
+    def get(mode):
+        if mode not in done:
+            done[mode] = Run(echo, mode)
+        return done[mode]
+    return get
+
+
+def test_policy_is_in_force(mesh):
+    assert mesh.reload() == []
+
+
+def check_client(request, answer):
+    status = request.text.get('status', '200')
+    assert answer.start[:2] == ['HTTP/1.1', status], answer.text
+    subsets = answer.fields.get('x-subset', [])
+    if 'to' in request.text:
+        assert subsets and subsets[0] in request.listed('to', None), answer.text
+    else:
+        assert not subsets, answer.text
+    if 'reason' in request.text:
+        assert answer.fields.get('x-slicemesh') == [request.text['reason']], answer.text
+    answer.check(request.text.get('client', {}), 'client')
+
+
+@pytest.mark.parametrize('mode', MODES)
+@pytest.mark.parametrize('name', CASES)
+def test_case(runs, name, mode):
+    run = runs(mode)
+    for request in CASES[name].requests:
+        seen, arrived = run.client[request.id], run.server[request.id]
+        for one in seen:
+            check_client(request, Message(one['answer']))
+            assert not one['left'], one
+        least = float(request.text.get('client', {}).get('least-seconds', 0))
+        assert min(one['seconds'] for one in seen) >= least, request.id
+        if 'spread' in request.text:
+            spread = collections.Counter(Message(one['answer']).fields['x-subset'][0]
+                                         for one in seen[:int(request.text['times'])])
+            assert spread == {k: int(n) for k, n in request.text['spread'].items()}, request.id
+        if 'same-side' in request.text:
+            assert len({Message(one['answer']).fields['x-subset'][0] for one in seen}) == 1, request.id
+        copies = [text for subset, text in arrived if subset == request.text.get('mirrored')]
+        assert len(copies) == (len(seen) if 'mirrored' in request.text else 0), request.id
+        if 'raw' not in request.text:
+            assert len(arrived) == (len(seen) if 'to' in request.text else 0) + len(copies), request.id
+        for _, text in arrived:
+            Message(text).check(request.text.get('server', {}), 'server')
+
+
+@pytest.mark.parametrize('mode', ['on', 'random'])
+@pytest.mark.parametrize('name', CASES)
+def test_same_bytes(runs, name, mode):
+    """Whichever way it went; but for the subset where that is a matter of turn."""
+    def client(run, request):
+        return {re.sub(r'\r\nX-Subset: .*', '', one['answer']) for one in run.client[request.id]}
+
+    def server(run, request):
+        return {text for _, text in run.server[request.id]}
+    for request in CASES[name].requests:
+        assert client(runs(mode), request) == client(runs('off'), request), request.id
+        assert server(runs(mode), request) == server(runs('off'), request), request.id
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_way(runs, name):
+    """What can be fast was, and the others were not for the reason that is expected."""
+    wrong = {}
+    for request in CASES[name].requests:
+        ways = set(request.listed('way', 'fast'))
+        seen = [set(one['paths']) for one in runs('on').client[request.id]]
+        if not seen[-1] & ways or set().union(*seen) - ways - LATE:
+            wrong[request.id] = seen
+        off = [one['paths'] for one in runs('off').client[request.id]]
+        assert all(set(paths) == {'off'} for paths in off), off
+    assert not wrong
+
+
+@pytest.mark.parametrize('mode', MODES)
+@pytest.mark.parametrize('name', CASES)
+def test_shadows(runs, name, mode):
+    """Each is counted once for each request that it matches."""
+    run, expected = runs(mode), collections.Counter()
+    for request in CASES[name].requests:
+        for route in request.text.get('shadows', ()):
+            expected[route] += len(run.client[request.id])
+    for route in CASES[name].service['routes']:
+        if route.get('shadow') == 'true':
+            assert run.shadowed[name, route['name']] == expected[route['name']], route['name']
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_reference(name):
+    """The evaluator that random requests are compared with agrees with what the cases expect."""
+    case = CASES[name]
+    for request in case.requests:
+        if 'raw' in request.text or not case.decidable():
+            continue
+        decision = reference.decide(case.service, request.plain())
+        route = request.text.get('route')
+        assert decision.route == (case.route_index(route) if route else None), request.id
+        assert decision.shadows == request.text.get('shadows', []), request.id
