@@ -212,27 +212,56 @@ int parse_address(const char *s, struct in6_addr *ret) {
         return 0;
 }
 
-int parse_network(const char *s, struct in6_addr *ret, unsigned *ret_prefix) {
-        const char *slash = strchr(s, '/');
-        char address[INET_ADDRSTRLEN];
-        struct in_addr v4;
+/* Whether bits behind the prefix are set. */
+static bool has_bits_behind(const struct in6_addr *a, unsigned prefix) {
+        for (unsigned i = prefix; i < 128; i++)
+                if (a->s6_addr[i / 8] & (0x80 >> i % 8))
+                        return true;
+        return false;
+}
+
+int parse_prefix(const char *s, struct in6_addr *ret, unsigned *ret_prefix) {
+        const char *slash = strchrnul(s, '/');
+        char text[INET6_ADDRSTRLEN];
+        struct in6_addr address;
         uint64_t prefix;
+        unsigned before;
         int r;
 
-        if (!slash || (size_t) (slash - s) >= sizeof(address))
+        if ((size_t) (slash - s) >= sizeof(text))
                 return -EINVAL;
-        *(char *) mempcpy(address, s, (size_t) (slash - s)) = 0;
-        if (inet_pton(AF_INET, address, &v4) != 1)
-                return -EINVAL;
-        r = parse_unsigned(slash + 1, &prefix);
+        *(char *) mempcpy(text, s, (size_t) (slash - s)) = 0;
+        r = parse_address(text, &address);
         if (r < 0)
                 return r;
-        if (prefix > 32)
-                return -ERANGE;
-        if (ntohl(v4.s_addr) & (uint32_t) (UINT64_C(0xffffffff) >> prefix))
+        before = strchr(text, ':') ? 0 : 96;
+        prefix = 128 - before;
+        if (*slash) {
+                r = parse_unsigned(slash + 1, &prefix);
+                if (r < 0)
+                        return r;
+                if (prefix > 128 - before)
+                        return -ERANGE;
+        }
+        if (has_bits_behind(&address, before + (unsigned) prefix))
                 return -EINVAL;
-        *ret = map_ipv4(v4.s_addr);
-        *ret_prefix = (unsigned) prefix;
+        *ret = address;
+        *ret_prefix = before + (unsigned) prefix;
+        return 0;
+}
+
+int parse_network(const char *s, struct in6_addr *ret, unsigned *ret_prefix) {
+        struct in6_addr network;
+        unsigned prefix;
+        int r;
+
+        if (!strchr(s, '/') || strchr(s, ':'))
+                return -EINVAL;
+        r = parse_prefix(s, &network, &prefix);
+        if (r < 0)
+                return r;
+        *ret = network;
+        *ret_prefix = prefix - 96;
         return 0;
 }
 

@@ -26,7 +26,11 @@ int parse_boolean(const char *s, bool *ret);
 int parse_port(const char *s, uint16_t *ret); /* 1 ... 65535 */
 int parse_address(const char *s, struct in6_addr *ret);
 
-/* "127.71.0.0/16": IPv4; the bits after the prefix must be 0. */
+/* "10.0.0.0/8", "fd00::/8", "::1": the prefix counts in bits of the mapped address, so that of 10.0.0.0/8 is
+ * 104; the bits behind it must be 0. */
+int parse_prefix(const char *s, struct in6_addr *ret, unsigned *ret_prefix);
+
+/* "127.71.0.0/16": IPv4 only, and the prefix is that of IPv4. */
 int parse_network(const char *s, struct in6_addr *ret, unsigned *ret_prefix);
 
 /* "1.2.3.4:80", "[::1]:80": the address, and *ret_host is NULL. "name:80": the name, allocated. */

@@ -18,15 +18,6 @@
  * every service; the programs find a service by address and slice.
  */
 
-/* Whether `name` is `above` or lies within it: "shop-web.slice" within "shop.slice". */
-static bool slice_is_within(const char *name, const char *above) {
-        size_t length = strlen(above) - strlen(".slice");
-
-        if (streq(name, above) || streq(above, "-.slice"))
-                return true;
-        return strncmp(name, above, length) == 0 && name[length] == '-';
-}
-
 static bool strv_names_above(char *const *slices, const char *name) {
         for (size_t i = 0; slices && slices[i]; i++)
                 if (slice_is_within(name, slices[i]))

@@ -105,31 +105,11 @@ static int property_get_subsets(sd_bus *bus, const char *path, const char *inter
         return sd_bus_message_close_container(reply);
 }
 
-/* "host ends in .example and path is below /v2" */
 static int append_match(sd_bus_message *reply, const PolicyRoute *route) {
-        static const char *const phrases[_SM_MATCH_MAX][_SM_OP_MAX] = {
-                [SM_MATCH_HOST] = { [SM_OP_EXACT] = "host is", [SM_OP_PREFIX] = "host begins with",
-                                    [SM_OP_SUFFIX] = "host ends in" },
-                [SM_MATCH_PATH] = { [SM_OP_EXACT] = "path is", [SM_OP_PREFIX] = "path is below",
-                                    [SM_OP_SUFFIX] = "path ends in" },
-        };
         _cleanup_free_ char *text = NULL;
-        size_t size;
-        FILE *f;
         int r;
 
-        f = open_memstream(&text, &size);
-        if (!f)
-                return -errno;
-        for (size_t i = 0; i < route->n_predicates; i++) {
-                const PolicyPredicate *p = &route->predicates[i];
-
-                fprintf(f, "%s%s%s %s", i > 0 ? " and " : "", p->negate ? "not: " : "",
-                        phrases[p->kind][p->op], p->text);
-        }
-        if (route->n_predicates == 0)
-                fputs("any request", f);
-        r = RET_NERRNO(fclose(f));
+        r = policy_match_format(route->match, &text);
         return r < 0 ? r : sd_bus_message_append(reply, "s", text);
 }
 

@@ -67,6 +67,7 @@ static int check_tcp(Walker *w, const PolicyNode *root) {
                 bool refused;
         } http_keys[] = {
                 { "timeouts", true },
+                { "paths", true },
                 { "connect-attempts", true },
                 { "via", w->model->via },
                 { "accelerate", w->model->accelerate != ACCELERATE_AUTO },
@@ -198,5 +199,6 @@ int policy_build_service(Policy *p, const PolicyNode *root, bool partial, Policy
 int policy_build_mesh(Policy *p, const PolicyNode *root) {
         Walker w = { .policy = p };
 
+        p->mesh_given = root != NULL;
         return walk_mapping(&w, PLACE_MESH, root, &p->mesh);
 }

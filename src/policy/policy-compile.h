@@ -24,11 +24,20 @@ typedef struct BoundSubset {
         size_t n_endpoints;
 } BoundSubset;
 
+/* A managed slice. */
+typedef struct BoundSlice {
+        const char *name;
+        uint32_t id;
+} BoundSlice;
+
 typedef struct PolicyBinding {
         uint32_t service;
         uint32_t revision;
         const BoundSubset *subsets;   /* as many as the service has, in its order */
         const uint32_t *route_states; /* likewise */
+        const BoundSlice *slices;     /* all that are managed, by name; nothing where service->looks_at_slices
+                                       * is false */
+        size_t n_slices;
 } PolicyBinding;
 
 typedef struct PolicyExtent {

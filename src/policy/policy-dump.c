@@ -9,21 +9,9 @@
 #include "policy-load.h"
 #include "policy-model.h"
 
-/* YAML's double-quoted form. Names and the like are plain ASCII by their checks, but for endpoint texts and
- * hosts it is easier to quote than to be sure. */
-static void dump_text(FILE *f, const char *s) {
-        fputc('"', f);
-        for (; *s; s++)
-                if (*s == '"' || *s == '\\')
-                        fprintf(f, "\\%c", *s);
-                else
-                        fputc(*s, f);
-        fputc('"', f);
-}
-
 static void dump_key(FILE *f, const char *key, const char *value) {
         fprintf(f, "%s: ", key);
-        dump_text(f, value);
+        policy_text_print(value, f);
         fputc('\n', f);
 }
 
@@ -35,11 +23,11 @@ static void dump_duration(FILE *f, const char *key, uint64_t usec, const char *e
 
 static void dump_subset(FILE *f, const PolicySubset *s) {
         fputs("  ", f);
-        dump_text(f, s->name);
+        policy_text_print(s->name, f);
         fprintf(f, ":\n    balance: %s\n", balance_to_string(s->balance));
         if (s->hash_name) {
                 fprintf(f, "    hash: {%s: ", s->hash == SM_HASH_HEADER ? "header" : "cookie");
-                dump_text(f, s->hash_name);
+                policy_text_print(s->hash_name, f);
                 fputs("}\n", f);
         }
         fputs(s->n_endpoints > 0 ? "    endpoints:\n" : "    endpoints: []\n", f);
@@ -47,41 +35,42 @@ static void dump_subset(FILE *f, const PolicySubset *s) {
                 const PolicyEndpoint *e = s->endpoints[i];
 
                 fputs("      - {address: ", f);
-                dump_text(f, e->text);
+                policy_text_print(e->text, f);
                 fprintf(f, ", weight: %u, state: %s}\n", e->weight, endpoint_admin_to_string(e->admin));
         }
 }
 
-static void dump_match(FILE *f, const PolicyRoute *r) {
-        fputs("    match: {", f);
-        for (size_t i = 0; i < r->n_predicates; i++) {
-                const PolicyPredicate *p = &r->predicates[i];
-
+static void dump_splits(FILE *f, const PolicyService *s, const PolicyRoute *r) {
+        fputs("    split: {", f);
+        for (size_t i = 0; i < r->n_splits; i++) {
                 fputs(i > 0 ? ", " : "", f);
-                if (p->kind == SM_MATCH_PATH) {
-                        fprintf(f, "path: {%s: ", p->op == SM_OP_EXACT ? "exact" : "prefix");
-                        dump_text(f, p->text);
-                        fputc('}', f);
-                } else {
-                        fprintf(f, "host: \"%s", p->op == SM_OP_SUFFIX ? "*" : "");
-                        fprintf(f, "%s\"", p->text);
-                }
+                policy_text_print(s->subsets[r->splits[i].subset]->name, f);
+                fprintf(f, ": %u", r->splits[i].weight);
         }
         fputs("}\n", f);
+        if (r->split_by == SM_SPLIT_AT_RANDOM)
+                fputs("    split-by: random\n", f);
+        else if (r->split_by == SM_SPLIT_BY_KEY && r->split_hash == SM_HASH_SOURCE_ADDRESS)
+                fputs("    split-by: source\n", f);
+        else if (r->split_by == SM_SPLIT_BY_KEY) {
+                fprintf(f, "    split-by: {%s: ", r->split_hash == SM_HASH_HEADER ? "header" : "cookie");
+                policy_text_print(r->split_hash_name, f);
+                fputs("}\n", f);
+        }
 }
 
 static void dump_route(FILE *f, const PolicyService *s, const PolicyRoute *r) {
         fputs("  - ", f);
         dump_key(f, "name", r->name);
-        if (r->n_predicates > 0)
-                dump_match(f, r);
-        fputs("    split: {", f);
-        for (size_t i = 0; i < r->n_splits; i++) {
-                fputs(i > 0 ? ", " : "", f);
-                dump_text(f, s->subsets[r->splits[i].subset]->name);
-                fprintf(f, ": %u", r->splits[i].weight);
+        if (r->match) {
+                fputs("    match: ", f);
+                policy_match_print(r->match, true, f);
+                fputc('\n', f);
         }
-        fputs("}\n", f);
+        if (r->n_splits > 0)
+                dump_splits(f, s, r);
+        if (r->shadow)
+                fputs("    shadow: true\n", f);
         if (r->timeout_usec > 0)
                 dump_duration(f, "    timeout", r->timeout_usec, "\n");
 }
@@ -93,6 +82,9 @@ static void dump_http(FILE *f, const PolicyService *s) {
         fprintf(f, "connect-attempts: %u\nvia: %s\nforwarded-for: %s\naccelerate: %s\n", s->attempts,
                 s->via ? "true" : "false", s->forwarded_for ? "true" : "false",
                 accelerate_names[s->accelerate]);
+        fprintf(f, "paths: {normalize: %s, encoded-slash: %s, encoded-nul: %s}\n",
+                normalize_names[s->normalize_paths], encoded_names[s->encoded_slash],
+                encoded_names[s->encoded_nul]);
 }
 
 int policy_service_dump(const PolicyService *s, FILE *f) {
@@ -106,7 +98,7 @@ int policy_service_dump(const PolicyService *s, FILE *f) {
                 fprintf(f, "port: %u\n", s->port);
         for (char **c = s->callers; c && *c; c++) {
                 fputs(c == s->callers ? "callers:\n  - " : "  - ", f);
-                dump_text(f, *c);
+                policy_text_print(*c, f);
                 fputc('\n', f);
         }
         if (s->protocol == SM_PROTOCOL_HTTP)

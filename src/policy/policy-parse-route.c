@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -36,8 +35,7 @@ static const char *subset_name(const void *userdata, size_t i) {
         return ((const PolicyService *) userdata)->subsets[i]->name;
 }
 
-/* 1 = found, 0 = an error was noted. */
-static int find_subset(Walker *w, const char *name, const PolicyOrigin *origin, size_t *ret) {
+int walk_subset(Walker *w, const char *name, const PolicyOrigin *origin, size_t *ret) {
         const PolicyService *s = w->model;
         size_t low = 0, high = s->n_subsets;
         int r;
@@ -79,7 +77,7 @@ int parse_to(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object)
         r = walk_expect(w, n, NODE_SCALAR, key->form);
         if (r <= 0)
                 return r;
-        r = find_subset(w, n->text, &n->origin, &subset);
+        r = walk_subset(w, n->text, &n->origin, &subset);
         return r > 0 ? add_split(object, subset, 1) : r;
 }
 
@@ -102,7 +100,7 @@ static int parse_share(Walker *w, const PolicyNode *n, PolicyRoute *route, size_
         if (r < 0 || weight > SM_WEIGHT_MAX)
                 return walk_error_expected(w, n, "a weight from 0 to %u, or a percentage like 12.5%%",
                                            SM_WEIGHT_MAX);
-        r = find_subset(w, n->key, &n->key_origin, &subset);
+        r = walk_subset(w, n->key, &n->key_origin, &subset);
         return r > 0 ? add_split(route, subset, (unsigned) weight) : r;
 }
 
@@ -151,86 +149,66 @@ int parse_split(Walker *w, const SchemaKey *key, const PolicyNode *n, void *obje
         return w->n_errors > errors || w->partial ? 0 : check_split(w, n, route, percents);
 }
 
-static int add_predicate(PolicyRoute *route, enum sm_predicate_kind kind, enum sm_predicate_op op,
-                         const char *text) {
-        PolicyPredicate p = { .kind = kind, .op = op };
+int parse_split_by(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
+        static const char *const names[] = {
+                [SM_SPLIT_IN_TURN] = "round-robin", [SM_SPLIT_AT_RANDOM] = "random",
+                [SM_SPLIT_BY_KEY] = "source",
+        };
+        PolicySubset hash = {};
+        PolicyRoute *route = object;
         int r;
 
-        r = array_reserve(&route->predicates, route->n_predicates, sizeof(*route->predicates));
-        if (r < 0)
-                return r;
-        r = strdup_to(&p.text, text);
-        if (r < 0)
-                return r;
-        route->predicates[route->n_predicates++] = p;
-        return 0;
+        for (unsigned i = 0; i < ELEMENTSOF(names); i++)
+                if (n->kind == NODE_SCALAR && streq(n->text, names[i])) {
+                        route->split_by = i;
+                        return 0;
+                }
+        if (n->kind != NODE_MAPPING || n->n_children == 0)
+                return walk_error_expected(w, n, "round-robin, random, source, {header: NAME} or "
+                                           "{cookie: NAME}");
+        r = walk_mapping(w, PLACE_HASH, n, &hash);
+        route->split_by = SM_SPLIT_BY_KEY;
+        route->split_hash = hash.hash;
+        route->split_hash_name = hash.hash_name;
+        return r;
 }
 
-/* "[fd00::1]" */
-static bool host_is_literal(const char *s) {
-        char inner[INET6_ADDRSTRLEN];
-        struct in6_addr address;
-        size_t n = strlen(s);
+/* Keys that say nothing of a connection, and of a request that the mesh itself answers. */
+static int check_keys(Walker *w, const PolicyNode *n, const PolicyRoute *route) {
+        static const struct {
+                const char *key;
+                bool http, upstream;
+        } keys[] = {
+                { "to", false, true },
+                { "split", false, true },
+                { "split-by", false, true },
+                { "rewrite", true, true },
+                { "request-headers", true, true },
+                { "response-headers", true, true },
+                { "redirect", true, false },
+                { "respond", true, false },
+                { "mirror", true, true },
+                { "fault", true, false },
+                { "timeout", true, true },
+        };
+        bool tcp = w->model->protocol == SM_PROTOCOL_TCP, answered = route->actions && route->actions->answer;
+        int r = 0;
 
-        if (n < 4 || n - 2 >= sizeof(inner) || s[0] != '[' || s[n - 1] != ']')
-                return false;
-        *(char *) mempcpy(inner, s + 1, n - 2) = 0;
-        return strchr(inner, ':') && parse_address(inner, &address) >= 0;
-}
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(keys); i++) {
+                const PolicyNode *child = policy_node_get(n, keys[i].key);
 
-int parse_match_host(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
-        enum sm_predicate_op op = SM_OP_EXACT;
-        char *host;
-        int r;
-
-        r = walk_expect(w, n, NODE_SCALAR, key->form);
-        if (r <= 0)
-                return r;
-        for (char *p = n->text; *p; p++)
-                *p = (char) tolower((unsigned char) *p);
-        host = n->text;
-        if (startswith(host, "*.")) {
-                op = SM_OP_SUFFIX;
-                host++; /* the dot belongs to the suffix */
+                if (child && tcp && keys[i].http)
+                        r = walk_error_child(w, child, "Needs protocol http.");
+                else if (child && answered && keys[i].upstream)
+                        r = walk_error_child(w, child, "Has no place beside \"%s\": nothing is sent to an "
+                                             "endpoint.", route->actions->answer->redirect ? "redirect" :
+                                                                                           "respond");
         }
-        if (!host_name_is_valid(op == SM_OP_SUFFIX ? host + 1 : host) && !host_is_literal(host))
-                return walk_error_expected(w, n, "a host name without port, or *. and a domain");
-        return add_predicate(object, SM_MATCH_HOST, op, host);
-}
-
-static int add_path(Walker *w, const PolicyNode *n, PolicyRoute *route, enum sm_predicate_op op) {
-        size_t length = 0;
-        int r;
-
-        r = walk_expect(w, n, NODE_SCALAR, "a path");
-        if (r <= 0)
-                return r;
-        while (n->text[length] > ' ' && n->text[length] <= '~' && !strchr("?#", n->text[length]))
-                length++;
-        if (n->text[0] != '/' || n->text[length])
-                return walk_error_expected(w, n, "a path that starts with / and has no query, spaces or "
-                                           "other characters that must be encoded");
-        return add_predicate(route, SM_MATCH_PATH, op, n->text);
-}
-
-int parse_path_exact(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
-        return add_path(w, n, object, SM_OP_EXACT);
-}
-
-int parse_path_prefix(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
-        return add_path(w, n, object, SM_OP_PREFIX);
-}
-
-int parse_match_path(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
-        if (n->kind == NODE_SCALAR)
-                return add_path(w, n, object, SM_OP_EXACT);
-        if (n->kind == NODE_MAPPING && n->n_children != 1)
-                return walk_error(w, &n->origin, "Expected either \"exact\" or \"prefix\".");
-        return walk_mapping(w, PLACE_PATH, n, object);
+        return r;
 }
 
 static int check_route(Walker *w, const PolicyNode *n, PolicyRoute *route, size_t i) {
-        const PolicyNode *match = policy_node_get(n, "match"), *timeout = policy_node_get(n, "timeout");
+        const PolicyNode *by = policy_node_get(n, "split-by");
         char name[32];
         int r;
 
@@ -240,15 +218,21 @@ static int check_route(Walker *w, const PolicyNode *n, PolicyRoute *route, size_
                 if (r < 0)
                         return r;
         }
-        if (n->kind == NODE_MAPPING && !w->partial && !policy_node_get(n, "to") &&
-            !policy_node_get(n, "split")) {
-                r = walk_error(w, &n->origin, "The key \"to\" or \"split\" is missing.");
+        if (n->kind != NODE_MAPPING || w->partial)
+                return 0;
+        if (!policy_node_get(n, "to") && !policy_node_get(n, "split") && !policy_node_get(n, "redirect") &&
+            !policy_node_get(n, "respond")) {
+                r = walk_error(w, &n->origin,
+                               "The key \"to\", \"split\", \"redirect\" or \"respond\" is missing.");
                 if (r < 0)
                         return r;
         }
-        if (w->model->protocol != SM_PROTOCOL_TCP || (!match && route->timeout_usec == 0))
-                return 0;
-        return walk_error_child(w, match ?: timeout, "Needs protocol http.");
+        if (by && w->model->protocol == SM_PROTOCOL_TCP && route->split_hash != SM_HASH_SOURCE_ADDRESS) {
+                r = walk_error_child(w, by, "Needs protocol http; tcp has only \"source\".");
+                if (r < 0)
+                        return r;
+        }
+        return check_keys(w, n, route);
 }
 
 static int parse_route(Walker *w, const PolicyNode *n, size_t i) {
@@ -319,4 +303,46 @@ int parse_routes(Walker *w, const SchemaKey *key, const PolicyNode *n, void *obj
         }
         free(TAKE_PTR(w->subset_by_name));
         return r < 0 ? r : check_route_names(w);
+}
+
+static const char *route_name(const void *userdata, size_t i) {
+        return ((const PolicyService *) userdata)->routes[i]->name ?: "";
+}
+
+static int adjust_route(Walker *w, const PolicyNode *n, PolicyService *s) {
+        PolicyRoute *route = NULL, changed = {};
+        int r;
+
+        for (size_t i = 0; i < s->n_routes && !route; i++)
+                if (streq_null(s->routes[i]->name, n->key))
+                        route = s->routes[i];
+        if (!route)
+                return w->partial ? 0 : walk_error_missing(w, &n->key_origin, "route", n->key,
+                                                           schema_nearest(n->key, route_name, s, s->n_routes));
+        if (route->actions && route->actions->answer)
+                return walk_error(w, &n->key_origin, "The route answers by itself: it has nothing to adjust.");
+        r = walk_mapping(w, PLACE_ADJUST_ROUTE, n, &changed);
+        if (r >= 0 && changed.n_splits > 0) {
+                free(route->splits);
+                route->splits = TAKE_PTR(changed.splits);
+                route->n_splits = changed.n_splits;
+        }
+        free(changed.splits);
+        return r;
+}
+
+int parse_adjust_routes(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
+        int r;
+
+        r = walk_expect(w, n, NODE_MAPPING, key->form);
+        if (r <= 0)
+                return r;
+        r = sort_subsets(w->model, &w->subset_by_name);
+        for (size_t i = 0; r >= 0 && i < n->n_children; i++) {
+                walk_enter(w, n->children[i], i);
+                r = adjust_route(w, n->children[i], w->model);
+                walk_leave(w);
+        }
+        free(TAKE_PTR(w->subset_by_name));
+        return r;
 }

@@ -157,17 +157,6 @@ int parse_adjust(Walker *w, const SchemaKey *key, const PolicyNode *n, void *obj
         return 0;
 }
 
-/* RFC 9110 5.6.2: what names of fields and cookies are made of. */
-static bool token_is_valid(const char *s) {
-        size_t n = 0;
-
-        for (; s[n]; n++)
-                if (!isascii((unsigned char) s[n]) ||
-                    (!isalnum((unsigned char) s[n]) && !strchr("!#$%&'*+-.^_`|~", s[n])))
-                        return false;
-        return n > 0 && n <= 255;
-}
-
 static int parse_hash_name(Walker *w, const SchemaKey *key, const PolicyNode *n, PolicySubset *s,
                            enum sm_hash_source source) {
         int r;

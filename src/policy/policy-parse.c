@@ -6,17 +6,27 @@
 #include "../basic/string-util.h"
 #include "policy-parse.h"
 
+int walk_slice(Walker *w, const PolicyNode *n) {
+        int r = 0;
+
+        if (n->kind != NODE_SCALAR)
+                r = walk_error_expected(w, n, "a slice");
+        else if (streq(n->text, "-.slice"))
+                r = walk_error(w, &n->origin,
+                               "The root slice cannot be managed: slicemesh itself runs in it.");
+        else if (!slice_name_is_valid(n->text))
+                r = walk_error_expected(w, n, "the name of a slice, like shop.slice");
+        else
+                return 1;
+        return r < 0 ? r : 0;
+}
+
 static int parse_slice(Walker *w, const PolicyNode *n, char ***slices) {
         int r;
 
-        r = walk_expect(w, n, NODE_SCALAR, "a slice");
+        r = walk_slice(w, n);
         if (r <= 0)
                 return r;
-        if (streq(n->text, "-.slice"))
-                return walk_error(w, &n->origin,
-                                  "The root slice cannot be managed: slicemesh itself runs in it.");
-        if (!slice_name_is_valid(n->text))
-                return walk_error_expected(w, n, "the name of a slice, like shop.slice");
         if (strv_contains(*slices, n->text))
                 return walk_error(w, &n->origin, "The slice %s is listed twice.", n->text);
         return strv_push(slices, n->text);

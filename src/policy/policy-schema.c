@@ -20,9 +20,14 @@ static const char *const place_titles[_PLACE_MAX] = {
         [PLACE_HASH] = "A subset: hash",
         [PLACE_ENDPOINT] = "An endpoint",
         [PLACE_ADJUST] = "A subset: adjust",
+        [PLACE_ADJUST_ROUTE] = "A service: adjust-routes",
+        [PLACE_PATHS] = "A service: paths",
         [PLACE_ROUTE] = "A route",
         [PLACE_MATCH] = "A route: match",
         [PLACE_PATH] = "A route: match: path",
+        [PLACE_VALUE] = "A route: match: a value of headers, cookies, query, json or form",
+        [PLACE_CALLER] = "A route: match: callers",
+        [PLACE_BODY] = "A route: match: body",
 };
 
 const char *schema_place_title(SchemaPlace place) {
@@ -71,6 +76,16 @@ bool slice_name_is_valid(const char *s) {
 
         return end && end > s && name_is_valid(s, ":_.\\-", 255) && s[0] != '-' && end[-1] != '-' &&
                !strstr(s, "--");
+}
+
+bool token_is_valid(const char *s) {
+        size_t n = 0;
+
+        for (; s[n]; n++)
+                if (!isascii((unsigned char) s[n]) ||
+                    (!isalnum((unsigned char) s[n]) && !strchr("!#$%&'*+-.^_`|~", s[n])))
+                        return false;
+        return n > 0 && n <= 255;
 }
 
 static int store_number(const SchemaKey *key, const char *text, void *object) {

@@ -22,9 +22,14 @@ typedef enum SchemaPlace {
         PLACE_HASH,
         PLACE_ENDPOINT,
         PLACE_ADJUST,
+        PLACE_ADJUST_ROUTE,
+        PLACE_PATHS,
         PLACE_ROUTE,
         PLACE_MATCH,
         PLACE_PATH,
+        PLACE_VALUE,
+        PLACE_CALLER,
+        PLACE_BODY,
         _PLACE_MAX,
 } SchemaPlace;
 
@@ -85,6 +90,7 @@ const char *schema_nearest(const char *text, const char *(*candidate)(const void
 /* The reference part of docs/policy.md. */
 void policy_schema_print_reference(FILE *f);
 
-/* Names of services, subsets, routes; of slices. */
+/* Names of services, subsets, routes; of slices; of fields, cookies and methods (RFC 9110, 5.6.2). */
 bool policy_name_is_valid(const char *s);
 bool slice_name_is_valid(const char *s);
+bool token_is_valid(const char *s);

@@ -35,6 +35,19 @@ const char *const accelerate_names[] = {
         [_ACCELERATE_MAX] = NULL,
 };
 
+const char *const normalize_names[] = {
+        [NORMALIZE_AUTO] = "auto",
+        [NORMALIZE_ALWAYS] = "always",
+        [NORMALIZE_NEVER] = "never",
+        [_NORMALIZE_MAX] = NULL,
+};
+
+const char *const encoded_names[] = {
+        [ENCODED_REFUSE] = "refuse",
+        [ENCODED_KEEP] = "keep",
+        [_ENCODED_MAX] = NULL,
+};
+
 const char *protocol_to_string(enum sm_protocol p) {
         return p < _SM_PROTOCOL_MAX ? protocol_names[p] : NULL;
 }
@@ -75,13 +88,47 @@ PolicySubset *policy_subset_free(PolicySubset *s) {
         return NULL;
 }
 
+static void edits_done(PolicyEdits *e) {
+        for (size_t i = 0; i < e->n_items; i++) {
+                free(e->items[i].name);
+                free(e->items[i].value);
+        }
+        free(e->items);
+}
+
+PolicyAnswer *policy_answer_free(PolicyAnswer *a) {
+        if (!a)
+                return NULL;
+        edits_done(&a->fields);
+        free(a->body);
+        free(a->content_type);
+        free(a->url);
+        free(a->prefix);
+        free(a->host);
+        free(a->scheme);
+        free(a);
+        return NULL;
+}
+
+static void actions_free(PolicyActions *a) {
+        if (!a)
+                return;
+        policy_answer_free(a->answer);
+        policy_answer_free(a->abort);
+        edits_done(&a->request);
+        edits_done(&a->response);
+        free(a->rewrite_prefix);
+        free(a->rewrite_host);
+        free(a);
+}
+
 PolicyRoute *policy_route_free(PolicyRoute *r) {
         if (!r)
                 return NULL;
-        for (size_t i = 0; i < r->n_predicates; i++)
-                free(r->predicates[i].text);
-        free(r->predicates);
+        policy_match_free(r->match);
+        actions_free(r->actions);
         free(r->splits);
+        free(r->split_hash_name);
         free(r->name);
         free(r);
         return NULL;
@@ -100,6 +147,14 @@ PolicyService *policy_service_free(PolicyService *s) {
         free(s->name);
         free(s);
         return NULL;
+}
+
+bool slice_is_within(const char *name, const char *above) {
+        size_t length = strlen(above) - strlen(".slice");
+
+        if (streq(name, above) || streq(above, "-.slice"))
+                return true;
+        return strncmp(name, above, length) == 0 && name[length] == '-';
 }
 
 int policy_endpoint_compare(const PolicyEndpoint *a, const PolicyEndpoint *b) {

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../abi/abi-route.h"
+#include "policy-route.h"
 
 /*
  * The policy model: what the files in /etc/slicemesh say, checked and with defaults filled in. This
@@ -17,11 +17,6 @@
  * be read). What is wrong *in* a policy is never an errno: it is a PolicyError in the list, and the
  * services that are not concerned are still returned.
  */
-
-typedef struct PolicyOrigin {
-        const char *file; /* interned, lives as long as the Policy */
-        unsigned line, column;
-} PolicyOrigin;
 
 typedef enum EndpointAdmin {
         ENDPOINT_ENABLED,
@@ -55,28 +50,6 @@ typedef struct PolicySubset {
         PolicyOrigin origin;
 } PolicySubset;
 
-typedef struct PolicySplit {
-        size_t subset; /* index */
-        unsigned weight;
-} PolicySplit;
-
-typedef struct PolicyPredicate {
-        enum sm_predicate_kind kind;
-        enum sm_predicate_op op;
-        bool negate;
-        char *text;
-} PolicyPredicate;
-
-typedef struct PolicyRoute {
-        char *name;
-        PolicyPredicate *predicates;
-        size_t n_predicates;
-        PolicySplit *splits; /* one for `to:` */
-        size_t n_splits;
-        uint64_t timeout_usec; /* 0 = none */
-        PolicyOrigin origin;
-} PolicyRoute;
-
 typedef struct PolicyService {
         char *name;
         enum sm_protocol protocol;
@@ -89,6 +62,9 @@ typedef struct PolicyService {
         PolicyRoute **routes; /* never empty: without `routes:` there is one to the only subset */
         size_t n_routes;
         bool via, forwarded_for;
+        bool looks_at_slices; /* some route goes by the caller's slice */
+        NormalizePaths normalize_paths;
+        EncodedPaths encoded_slash, encoded_nul;
         Accelerate accelerate;
         uint64_t connect_timeout_usec, idle_timeout_usec, pool_idle_usec;
         unsigned attempts;
@@ -123,6 +99,7 @@ typedef struct Policy {
         size_t n_services;
         PolicyError *errors; /* in order of file and line */
         size_t n_errors;
+        bool mesh_given;       /* there is a mesh.yaml, so that the managed slices are known */
         bool mesh_broken;      /* mesh.yaml has errors: `mesh` holds defaults, keep what is in force */
         char **broken_files;   /* service files and drop-ins with errors, NULL-terminated: services that
                                 * were last loaded from them, or are named in an error, keep their last
@@ -143,6 +120,9 @@ const PolicyService *policy_find_service(const Policy *p, const char *name);
 
 /* "file:line:column: key: message"; allocated. */
 int policy_error_format(const PolicyError *e, char **ret);
+
+/* Whether a slice is `above` or lies within it: "shop-web.slice" within "shop.slice". */
+bool slice_is_within(const char *name, const char *above);
 
 const char *protocol_to_string(enum sm_protocol p);
 const char *balance_to_string(enum sm_balance b);

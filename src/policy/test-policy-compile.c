@@ -113,7 +113,7 @@ static void test_large(void **state) {
 
         test_compile(p->services[0], &e);
         policy = cell(&e, 0);
-        assert_int_equal(policy->flags, SM_POLICY_VIA | SM_POLICY_FAST_ALWAYS);
+        assert_int_equal(policy->flags, SM_POLICY_VIA | SM_POLICY_FAST_ALWAYS | SM_POLICY_NORMAL_PATHS);
         assert_int_equal(policy->connect_timeout_ms, 2); /* rounded up, so that it is never none at all */
         assert_int_equal(policy->attempts, 5);
         first = cell(&e, policy->routes);
