@@ -42,6 +42,7 @@ SERVICES = {
 }
 # What a request may count under at any time, if who has answered the one before is not through yet.
 LATE = {'not-in-step', 'no-upstream'}
+TRIES = 5
 CLIENT = [PYTHON, '-B', HERE / 'clients/script.py']
 SWITCH = [PYTHON, '-B', HERE / 'switch.py']
 
@@ -72,7 +73,8 @@ class Run:
         elif mode != 'direct':
             mesh.set_fast_path(mode == 'on')
         direct = mode == 'direct'
-        output = mesh.run(*CLIENT, endpoint if direct else address, '-' if direct else service)
+        output = mesh.run(*CLIENT, endpoint if direct else address, '-' if direct else service,
+                          1 if mode == 'off' else TRIES)
         if mode == 'random':
             assert mesh.unit('switch.service', 'ActiveState') == 'active'
             mesh.stop('switch.service')

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""usage: script.py ADDRESS SERVICE|- [CASE...]
+"""usage: script.py ADDRESS SERVICE|- TRIES [CASE...]
 
 Sends the cases of corpus.py over a non-blocking socket, each over a connection of its own that has been used
 before, and prints a line for each, in JSON: what came back, how it ended, and under what the service has
-counted it. "-" is for talking to the server itself.
+counted it. "-" is for talking to the server itself. A case that did not go the way that it was made for,
+because nobody was ready for it, is sent again, TRIES times in all.
 """
 import collections
 import errno
@@ -133,9 +134,9 @@ class Paths:
         return dict(found) if self.service else {}
 
 
-def warm(connection, paths):
+def warm(connection, paths, tries):
     """Until a request is answered in the usual way: what then is not is so because of the case."""
-    for _ in range(10 if paths.missed < 3 else 2):
+    for _ in range(2 * tries if paths.missed < 3 else 2):
         before = paths.now()
         connection.send(WARM)
         assert connection.response(False) == corpus.SMALL, connection.end
@@ -144,9 +145,9 @@ def warm(connection, paths):
             break
 
 
-def run(case, address, paths):
+def run(case, address, paths, tries):
     connection = Connection(address)
-    warm(connection, paths)
+    warm(connection, paths, tries)
     before = paths.now()
     for step in case.send:
         if isinstance(step, bytes):
@@ -171,13 +172,13 @@ def run(case, address, paths):
             'left': len(connection.buffer)}
 
 
-def main(address, service, *names):
+def main(address, service, tries, *names):
     paths = Paths(service)
     for case in [corpus.CASES[name] for name in names] or corpus.CASES.values():
         if not paths.service and not case.same:
             continue
-        for runs in range(1, 6):
-            result = {'runs': runs, **run(case, address, paths)}
+        for runs in range(1, int(tries) + 1):
+            result = {'runs': runs, **run(case, address, paths, int(tries))}
             if not paths.service or set(result['paths']) & {*case.near, *case.far}:
                 break  # else it was not in step, or no connection was idle: once more
         print(json.dumps(result), flush=True)
