@@ -15,7 +15,7 @@
  * tried is not.
  */
 
-#define SM_PICK_EXCLUDED_MAX 16 /* ids tried before that are looked at */
+#define SM_PICK_EXCLUDED_MAX 8 /* ids tried before that are looked at */
 
 struct sm_pick {
         const struct sm_tables *t;
