@@ -64,6 +64,10 @@ uint64_t fraction_to_share(unsigned fraction) {
         return (((uint64_t) fraction << 32) + POLICY_WHOLE / 2) / POLICY_WHOLE;
 }
 
+unsigned share_to_fraction(uint64_t share) {
+        return (unsigned) ((share * POLICY_WHOLE + (1ULL << 31)) >> 32);
+}
+
 static bool leaf_equal(const PolicyMatch *a, const PolicyMatch *b) {
         if (a->kind != b->kind || a->op != b->op || a->absent != b->absent || a->first != b->first ||
             memcmp(&a->network, &b->network, sizeof(a->network)) != 0 || !streq_null(a->name, b->name))

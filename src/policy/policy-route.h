@@ -121,6 +121,7 @@ typedef enum EncodedPaths { ENCODED_REFUSE, ENCODED_KEEP, _ENCODED_MAX } Encoded
 int policy_match_format(const PolicyMatch *match, char **ret);
 
 uint64_t fraction_to_share(unsigned fraction); /* of 2^32 */
+unsigned share_to_fraction(uint64_t share);    /* exactly what that was made of */
 
 /* "5%", "0.01%" */
 #define FRACTION_STRLEN 16
