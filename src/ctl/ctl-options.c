@@ -49,6 +49,8 @@ static const OptionRow rows[_OPTION_MAX] = {
                           N_("The slice that the request comes from") },
         [OPTION_HEADER] = { 'H', "header", N_("FIELD"), TYPE_LIST, offsetof(Options, headers),
                             N_("A header field, 'name: value'") },
+        [OPTION_ROUTE] = { 0, "route", N_("NAME"), TYPE_TEXT, offsetof(Options, route),
+                           N_("The route to change") },
 };
 
 #define LONG_BASE 256 /* getopt's values for long options start beyond any letter */

@@ -17,6 +17,7 @@ typedef enum OptionId {
         OPTION_OFFLINE,
         OPTION_FROM,
         OPTION_HEADER,
+        OPTION_ROUTE,
         _OPTION_MAX,
 } OptionId;
 
@@ -30,7 +31,7 @@ typedef enum OptionId {
 typedef struct Options {
         unsigned given; /* bits of enum OptionId */
         bool help, version, json, no_pager, no_legend, persist, no_ask_password;
-        const char *root, *offline, *from;
+        const char *root, *offline, *from, *route;
         const char **headers;
         size_t n_headers;
 } Options;

@@ -175,3 +175,26 @@ void table_add_share(Table *t, uint64_t share, uint64_t total) {
 
         table_add_string(t, share > 0 ? STYLE_NORMAL : STYLE_DIM, share_to_text(share, total, text));
 }
+
+int table_add_split(Table *t, const Counts *split) {
+        _cleanup_free_ char *text = NULL;
+        char share[SHARE_TEXT_MAX];
+        uint64_t total = 0;
+        size_t size;
+        FILE *f;
+
+        f = open_memstream(&text, &size);
+        if (!f)
+                return -errno;
+        for (size_t i = 0; i < split->n; i++)
+                total += split->list[i].n;
+        for (size_t i = 0; i < split->n; i++) {
+                fprintf(f, "%s%s", i > 0 ? ", " : "", split->list[i].name);
+                if (split->n > 1)
+                        fprintf(f, " %s", share_to_text(split->list[i].n, total, share));
+        }
+        if (fclose(f) != 0)
+                return -ENOMEM;
+        table_add_string(t, STYLE_NORMAL, text);
+        return 0;
+}

@@ -47,3 +47,6 @@ const char *slow_sentence(const char *text);
 #define SHARE_TEXT_MAX 32
 const char *share_to_text(uint64_t share, uint64_t total, char buffer[static SHARE_TEXT_MAX]);
 void table_add_share(Table *t, uint64_t share, uint64_t total);
+
+/* "stable 90%, canary 10%"; without shares if there is only one. */
+int table_add_split(Table *t, const Counts *split);

@@ -92,27 +92,6 @@ static Table *subset_table(const MeshService *s, const char *subset) {
         return t;
 }
 
-/* "stable 90%, canary 10%"; without shares if there is only one. */
-static int add_split(Table *t, const Counts *split) {
-        _cleanup_(line_done) Line line = {};
-        char share[SHARE_TEXT_MAX];
-        uint64_t total = 0;
-        int r;
-
-        r = line_open(&line);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < split->n; i++)
-                total += split->list[i].n;
-        for (size_t i = 0; i < split->n; i++) {
-                fprintf(line.f, "%s%s", i > 0 ? ", " : "", split->list[i].name);
-                if (split->n > 1)
-                        fprintf(line.f, " %s", share_to_text(split->list[i].n, total, share));
-        }
-        table_add_string(t, STYLE_NORMAL, line_text(&line));
-        return 0;
-}
-
 static Table *route_table(const MeshService *s) {
         const TableColumn columns[] = {
                 { .title = _("ROUTE"), .shrinks = true },
@@ -128,7 +107,7 @@ static Table *route_table(const MeshService *s) {
 
                 table_add_string(t, STYLE_NORMAL, route->name);
                 table_add_string(t, STYLE_NORMAL, route->match);
-                if (add_split(t, &route->split) < 0)
+                if (table_add_split(t, &route->split) < 0)
                         return NULL;
                 table_add_count(t, STYLE_NORMAL, route->requests);
                 table_add_string(t, STYLE_DIM, route->origin);

@@ -41,6 +41,8 @@ ExitStatus verb_set_weight(const Options *o, int n, char **arguments);
 ExitStatus verb_drain(const Options *o, int n, char **arguments);
 ExitStatus verb_enable(const Options *o, int n, char **arguments);
 ExitStatus verb_set_balance(const Options *o, int n, char **arguments);
+ExitStatus verb_shift(const Options *o, int n, char **arguments);
+ExitStatus verb_swap(const Options *o, int n, char **arguments);
 ExitStatus verb_fast_path(const Options *o, int n, char **arguments);
 ExitStatus verb_reload(const Options *o, int n, char **arguments);
 ExitStatus verb_check(const Options *o, int n, char **arguments);

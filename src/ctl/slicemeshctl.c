@@ -62,6 +62,19 @@ static const Verb verbs[] = {
           N_("Changes how the endpoints of a subset take turns: round-robin, random, "
              "least-request or consistent-hash. The subset may be left out if there is only one."),
           verb_set_balance },
+        { "shift", "SERVICE SUBSET=SHARE...", VERB_GROUP_STEER, 2, -1,
+          OPTIONS_CHANGE | OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_ROUTE),
+          N_("Change how a route is split"),
+          N_("Gives the subsets these shares of the requests of a route, and others nothing, from the next "
+             "request on. Shares are weights from 0 to 1000, or percentages. The route may be left out if "
+             "only one is split over these subsets."),
+          verb_shift },
+        { "swap", "SERVICE SUBSET SUBSET", VERB_GROUP_STEER, 3, 3,
+          OPTIONS_CHANGE | OPTION_BIT(OPTION_JSON),
+          N_("Exchange two subsets in all routes"),
+          N_("What went to one of the subsets goes to the other, in all routes of the service at once: "
+             "every request sees either the state before or that after. Done twice, all is as before."),
+          verb_swap },
         { "fast-path", "on|off", VERB_GROUP_STEER, 1, 1, OPTION_BIT(OPTION_NO_ASK_PASSWORD),
           N_("Switch the fast path on or off"),
           N_("Lets the kernel serve the requests that it can, or leaves all of them to the relay, from the "

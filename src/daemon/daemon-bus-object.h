@@ -22,6 +22,8 @@ extern const BusObject slice_bus_object;
 #define BUS_ERROR(name) SM_BUS_NAME ".Error." name
 #define BUS_ERROR_NO_SUCH_SERVICE BUS_ERROR("NoSuchService")
 #define BUS_ERROR_NO_SUCH_SUBSET BUS_ERROR("NoSuchSubset")
+#define BUS_ERROR_NO_SUCH_ROUTE BUS_ERROR("NoSuchRoute")
+#define BUS_ERROR_AMBIGUOUS_ROUTE BUS_ERROR("AmbiguousRoute")
 #define BUS_ERROR_INVALID_BALANCE BUS_ERROR("InvalidBalance")
 #define BUS_ERROR_INVALID_REQUEST BUS_ERROR("InvalidRequest")
 #define BUS_ERROR_OUT_OF_RANGE BUS_ERROR("OutOfRange")
@@ -70,3 +72,7 @@ char *slice_bus_path(const Slice *s);       /* likewise */
 
 /* The method Explain, daemon-explain-bus.c. */
 int explain_bus_method(sd_bus_message *call, void *userdata, sd_bus_error *error);
+
+/* SetSplit and Swap, daemon-shift-bus.c. */
+int shift_bus_set_split(sd_bus_message *call, void *userdata, sd_bus_error *error);
+int shift_bus_swap(sd_bus_message *call, void *userdata, sd_bus_error *error);

@@ -21,7 +21,11 @@ int override_set_admin(const char *root, const char *service, const char *subset
 int override_set_balance(const char *root, const char *service, const char *subset, enum sm_balance balance,
                          bool persist);
 
-/* After a load: takes endpoints and subsets that the policy does not list any more out of our files, where
- * they are errors. 1 = something was taken out, and logged: load again, and ask again, as an error names
- * only one of the files that have it. 0 = nothing. */
+/* Where each of these routes, which are of the service, goes by now: all of them or none. */
+int override_set_routes(const char *root, const PolicyService *s, PolicyRoute *const *routes, size_t n,
+                        bool persist);
+
+/* After a load: takes endpoints, subsets and routes that the policy does not list any more out of our files,
+ * where they are errors. 1 = something was taken out, and logged: load again, and ask again, as an error
+ * names only one of the files that have it. 0 = nothing. */
 int override_forget(const Policy *p);

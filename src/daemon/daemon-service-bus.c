@@ -370,7 +370,8 @@ static const sd_bus_vtable service_vtable[] = {
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Callers", "as", property_get_callers, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Subsets", "a(ssao)", property_get_subsets, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("Routes", "a(sssa(su)t)", property_get_routes, 0, 0),
+        SD_BUS_PROPERTY("Routes", "a(sssa(su)t)", property_get_routes, 0,
+                        SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Connections", "t", property_get_counter, 0, 0),
         SD_BUS_PROPERTY("Requests", "t", property_get_counter, 0, 0),
         SD_BUS_PROPERTY("ActiveRequests", "t", property_get_counter, 0, 0),
@@ -380,6 +381,12 @@ static const sd_bus_vtable service_vtable[] = {
         SD_BUS_PROPERTY("Paths", "a{st}", property_get_paths, 0, 0),
         SD_BUS_METHOD_WITH_ARGS("SetBalance", SD_BUS_ARGS("s", subset, "s", balance, "b", persist),
                                 SD_BUS_NO_RESULT, method_set_balance, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("SetSplit", SD_BUS_ARGS("s", route, "a(su)", shares, "b", persist),
+                                SD_BUS_RESULT("a(sa(su))", routes), shift_bus_set_split,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Swap", SD_BUS_ARGS("s", a, "s", b, "b", persist),
+                                SD_BUS_RESULT("a(sa(su))", routes), shift_bus_swap,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,
 };
 

@@ -207,6 +207,7 @@ static void tell_difference(const ServiceParts *p, const ServiceParts *other, vo
 
 int service_apply(Service *s, const PolicyService *model) {
         ServiceParts old = service_parts(s), parts;
+        const PolicyService *before = s->model;
         int r, committed;
 
         watch_names(s, model, true);
@@ -231,6 +232,8 @@ int service_apply(Service *s, const PolicyService *model) {
                 s->revision = sm_service_at(tables_view(s->manager->tables), s->id)->revision;
                 service_bus_changed(s, "Revision");
                 service_bus_changed(s, "Subsets");
+                if (before && before != model)
+                        service_bus_changed(s, "Routes");
         }
         return 0;
 fail:

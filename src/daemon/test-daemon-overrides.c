@@ -226,6 +226,9 @@ static void test_foreign_files_are_left_alone(void **state) {
                 { BANNER "subsets:\n  \"stable:\n    balance: random\n", -EBADMSG },
                 { BANNER "subsets:\n  \"stable\\", -EBADMSG },
                 { BANNER "subsets:\n  \"stable\" :\n    balance: random\n", -EBADMSG },
+                { BANNER "adjust-routes:\n  \"a\":\n    adjust:\n", -EBADMSG },
+                { BANNER "adjust-routes:\n  \"a\":\n      \"b\":\n", -EBADMSG },
+                { BANNER "routes:\n", -EBADMSG },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -277,6 +280,37 @@ static void test_hostile_texts_stay_texts(void **state) {
         policy_free(p);
 }
 
+static void set_route(const char *root, const char *name, size_t subset, bool persist) {
+        PolicySplit splits[] = { { .subset = subset, .weight = 3 }, { .subset = 1 - subset, .weight = 1 } };
+        PolicyRoute route = { .name = (char *) name, .splits = splits, .n_splits = 2 };
+        PolicyRoute *routes[] = { &route };
+        Policy *p = NULL;
+
+        assert_return_code(policy_load(root, &p), errno);
+        assert_int_equal(override_set_routes(root, policy_find_service(p, "shop"), routes, 1, persist), 0);
+        policy_free(p);
+}
+
+static void test_routes(void **state) {
+        const char *root = *state;
+
+        set_balance(root, "stable", SM_BALANCE_RANDOM, true);
+        set_route(root, "route-1", 0, true);
+        set_route(root, "route-1", 1, true);
+        assert_file(root, PERSISTENT, BANNER
+                    "adjust-routes:\n"
+                    "  \"route-1\":\n"
+                    "    split: {\"canary\": 3, \"stable\": 1}\n"
+                    "subsets:\n"
+                    "  \"stable\":\n"
+                    "    balance: random\n");
+        set_route(root, "route-1", 0, false);
+        assert_file(root, RUNTIME, BANNER
+                    "adjust-routes:\n  \"route-1\":\n    split: {\"stable\": 3, \"canary\": 1}\n");
+        set_route(root, "route-1", 1, true);
+        assert_file(root, RUNTIME, NULL);
+}
+
 static int load_and_forget(const char *root, size_t *ret_errors) {
         Policy *p = NULL;
         int r;
@@ -310,6 +344,39 @@ static void test_what_is_listed_no_more_is_forgotten(void **state) {
         assert_int_equal(n_errors, 0);
         assert_policy(root, 0, 0, 3, ENDPOINT_ENABLED, SM_BALANCE_ROUND_ROBIN);
         assert_file(root, RUNTIME, NULL);
+}
+
+/* Of a route that is gone; of one that is split over a subset that is gone; and the others stay. */
+static void test_routes_that_are_listed_no_more_are_forgotten(void **state) {
+        static const char first[] =
+                "{service: shop, subsets: {stable: {endpoints: ['10.1.0.11:80']}, "
+                "canary: {endpoints: ['10.1.0.12:80']}}, routes: [{name: a, match: {path: /a}, to: stable}, "
+                "{name: b, to: stable}]}\n";
+        const char *root = *state;
+        size_t n_errors;
+
+        put_file(root, "etc/slicemesh/services/shop.yaml", first);
+        set_route(root, "a", 0, true);
+        set_route(root, "b", 1, true);
+        assert_int_equal(load_and_forget(root, &n_errors), 0);
+        assert_int_equal(n_errors, 0);
+
+        put_file(root, "etc/slicemesh/services/shop.yaml",
+                 "{service: shop, subsets: {stable: {endpoints: ['10.1.0.11:80']}, "
+                 "canary: {endpoints: ['10.1.0.12:80']}}, routes: [{name: b, to: stable}]}\n");
+        assert_int_equal(load_and_forget(root, &n_errors), 1);
+        assert_int_equal(load_and_forget(root, &n_errors), 0);
+        assert_int_equal(n_errors, 0);
+        assert_file(root, PERSISTENT, BANNER
+                    "adjust-routes:\n  \"b\":\n    split: {\"canary\": 3, \"stable\": 1}\n");
+
+        put_file(root, "etc/slicemesh/services/shop.yaml",
+                 "{service: shop, subsets: {stable: {endpoints: ['10.1.0.11:80']}}, "
+                 "routes: [{name: b, to: stable}]}\n");
+        assert_int_equal(load_and_forget(root, &n_errors), 1);
+        assert_int_equal(load_and_forget(root, &n_errors), 0);
+        assert_int_equal(n_errors, 0);
+        assert_file(root, PERSISTENT, NULL);
 }
 
 /* Errors that are none of ours are left to whoever made them. */
@@ -350,7 +417,9 @@ int main(void) {
                 TEST(foreign_files_are_left_alone),
                 TEST(names_that_no_policy_holds),
                 TEST(hostile_texts_stay_texts),
+                TEST(routes),
                 TEST(what_is_listed_no_more_is_forgotten),
+                TEST(routes_that_are_listed_no_more_are_forgotten),
                 TEST(other_errors_are_not_forgotten),
                 TEST(nothing_is_forgotten_while_files_are_broken),
         };

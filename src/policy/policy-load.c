@@ -81,6 +81,23 @@ static int loader_read(Loader *l, const char *path, const char *service, const c
         return r;
 }
 
+/* Where a route goes is one thing, however it is written: what is below gives way to what is above, rather
+ * than that shares of two files are added up. */
+static void drop_adjusted_routes(const PolicyNode *root, const PolicyNode *over) {
+        const PolicyNode *below = policy_node_get(root, "adjust-routes");
+        const PolicyNode *above = policy_node_get(over, "adjust-routes");
+
+        for (size_t i = 0; below && above && above->kind == NODE_MAPPING && i < above->n_children; i++) {
+                const PolicyNode *route = above->children[i];
+                PolicyNode *same = policy_node_get(below, route->key);
+
+                if (!same || (!policy_node_get(route, "to") && !policy_node_get(route, "split")))
+                        continue;
+                (void) policy_node_take(same, "to");
+                (void) policy_node_take(same, "split");
+        }
+}
+
 /* `name` is part of the tree below *root, but of none that a drop-in can change. */
 static int loader_merge(Loader *l, const char *name, PolicyNode **root, PolicyNode *over) {
         PolicyNode *renamed;
@@ -97,7 +114,11 @@ static int loader_merge(Loader *l, const char *name, PolicyNode **root, PolicyNo
                         return r;
         }
         r = policy_desugar(&l->arena, over);
-        return r < 0 ? r : policy_node_merge(&l->arena, root, over);
+        if (r < 0)
+                return r;
+        if (*root)
+                drop_adjusted_routes(*root, over);
+        return policy_node_merge(&l->arena, root, over);
 }
 
 /* One drop-in file, onto the service as it is so far. */

@@ -48,6 +48,11 @@ def typed(signature, value):
     return dbus.Struct([typed(s, v) for s, v in zip(parts, value)], signature=signature[1:-1])
 
 
+def words(value):
+    """As busctl would be given it, but for the lengths of lists."""
+    return ' '.join(map(words, value)) if isinstance(value, (dbus.Array, dbus.Struct)) else str(value)
+
+
 class Interfaces:
     """What the XML says of each interface."""
 
@@ -182,7 +187,7 @@ class Daemon:
             raise PermissionError('Permission denied by polkit')
         args = message.get_args_list()
         with open(self.log, 'a') as f:
-            print(message.get_path().removeprefix(ROOT), message.get_member(), *map(str, args), file=f)
+            print(message.get_path().removeprefix(ROOT), message.get_member(), *map(words, args), file=f)
         if message.get_member() == 'SetWeight':
             self.emit(message.get_path(), 'org.freedesktop.DBus.Properties', 'PropertiesChanged', 'sa{sv}as',
                       f'{NAME}.Endpoint', {'Weight': args[0], 'State': dbus.String('up')}, [])
@@ -197,6 +202,18 @@ class Daemon:
         self.emit(ROOT, f'{NAME}.Manager', 'Reloaded', 'tu', 13, len(ERRORS))
         return 13, ERRORS
 
+    def set_split(self, message):
+        self.change(message)
+        route, shares, _ = message.get_args_list()
+        return [(route or 'v2', shares)],
+
+    def swap(self, message):
+        self.change(message)
+        a, b, _ = message.get_args_list()
+        other = {a: b, b: a}
+        routes = OBJECTS[message.get_path()]['Service']['Routes']
+        return [(name, [(other.get(s, s), w) for s, w in split]) for name, _, _, split, _ in routes],
+
     def explain(self, message):
         with open(self.log, 'a') as f:
             request = message.get_args_list()[0]
@@ -206,7 +223,8 @@ class Daemon:
 
     METHODS = {'GetManagedObjects': managed, 'GetAll': get_all, 'GetService': get_service,
                'SetWeight': change, 'Set': change, 'Drain': change, 'Enable': change,
-               'SetBalance': change, 'Reload': reload, 'Explain': explain}
+               'SetBalance': change, 'SetSplit': set_split, 'Swap': swap, 'Reload': reload,
+               'Explain': explain}
 
     def emit(self, path, interface, member, signature, *args):
         signal = dbus.lowlevel.SignalMessage(path, interface, member)

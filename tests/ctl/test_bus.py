@@ -16,7 +16,7 @@ def test_no_bus(ctl):
 @pytest.mark.parametrize('arguments', [
     ['status'], ['list'], ['show', 'shop'], ['reload'], ['monitor'], ['drain', 'shop', '10.1.0.11'],
     ['set-weight', 'shop', '10.1.0.11', '1'], ['set-balance', 'shop', 'random'], ['explain', 'shop'],
-    ['show', 'shop.slice'], ['fast-path', 'on']])
+    ['show', 'shop.slice'], ['fast-path', 'on'], ['shift', 'shop', 'stable=1'], ['swap', 'shop', 'a', 'b']])
 def test_not_running(empty, arguments):
     result = empty.run(*arguments)
     assert (result.returncode, result.stdout) == (3, '')
@@ -151,6 +151,24 @@ def test_change(mesh, arguments, call):
     assert mesh.calls() == [call]
 
 
+def test_shift(mesh):
+    assert mesh.output('shift', 'shop', 'stable=80', 'canary=20') == '  v2:  stable 80%, canary 20%\n'
+    mesh.output('shift', 'shop', 'stable=99.5%', 'canary=0.5%', '--persist')
+    answer = json.loads(mesh.output('shift', 'shop', '--json', '--route=default', 'canary=7'))
+    assert answer == [{'route': 'default', 'split': {'canary': 7}}]
+    assert mesh.calls() == ['/service/shop SetSplit  stable 80 canary 20 0',
+                            '/service/shop SetSplit  stable 995 canary 5 1',
+                            '/service/shop SetSplit default canary 7 0']
+
+
+def test_swap(mesh):
+    text = mesh.output('swap', 'shop', 'stable', 'canary')
+    assert text == '       v2:  canary 90%, stable 10%\n  default:  canary\n'
+    answer = json.loads(mesh.output('swap', 'shop', 'stable', 'canary', '--json', '--persist'))
+    assert answer[0] == {'route': 'v2', 'split': {'canary': 9, 'stable': 1}}
+    assert mesh.calls() == ['/service/shop Swap stable canary 0', '/service/shop Swap stable canary 1']
+
+
 def test_change_several(mesh):
     mesh.output('drain', 'shop', '10.1.0.12', 'canary/10')
     assert mesh.calls() == ['/service/shop/endpoint/2 Drain 0', '/service/shop/endpoint/3 Drain 0']
@@ -166,6 +184,14 @@ def test_change_several(mesh):
     (['set-weight', 'shop', '10.1.0.12', '5x'], 2, ['from 0 to 1000']),
     (['set-balance', 'shop', 'random'], 2, ['  stable\n  canary\n']),
     (['fast-path', 'maybe'], 2, ['neither on nor off']),
+    (['shift', 'shop', 'stable'], 2, ['"stable" is no share']),
+    (['shift', 'shop', '=1'], 2, ['"=1" is no share']),
+    (['shift', 'shop', 'stable=1001'], 2, ['from 0 to 1000']),
+    (['shift', 'shop', 'stable=1.5'], 2, ['is no share']),
+    (['shift', 'shop', 'stable=101%'], 2, ['is no share']),
+    (['shift', 'shop', 'stable=90%', 'canary=5%'], 2, ['make 95.0%, not 100%']),
+    (['shift', 'shop', 'stable=90%', 'canary=10'], 2, ['not both']),
+    (['shift', 'shpo', 'stable=90', 'canary=10'], 1, ['There is no service "shpo"']),
 ])
 def test_change_refused(mesh, arguments, status, parts):
     result = mesh.run(*arguments)
@@ -177,7 +203,8 @@ def test_change_refused(mesh, arguments, status, parts):
 def test_not_authorised(empty):
     empty.start_daemon('deny')
     for arguments in (['drain', 'shop', '10.1.0.12'], ['reload'], ['set-balance', 'cart', 'random'],
-                      ['fast-path', 'on']):
+                      ['fast-path', 'on'], ['shift', 'shop', 'stable=1'],
+                      ['swap', 'shop', 'stable', 'canary']):
         result = empty.run(*arguments)
         assert (result.returncode, result.stderr) == (4, 'Not authorised: Permission denied by polkit\n')
 

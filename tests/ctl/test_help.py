@@ -118,12 +118,15 @@ def complete(ctl, line):
 
 
 def test_bash_completion(mesh):
-    assert complete(mesh, 'slicemeshctl sh') == ['show']
+    assert complete(mesh, 'slicemeshctl sh') == ['show', 'shift']
     assert complete(mesh, "slicemeshctl --json ''")[:2] == ['status', 'list']
     assert complete(mesh, 'slicemeshctl --pers') == ['--persist']
     assert complete(mesh, "slicemeshctl show ''") == ['cart', 'db', 'shop', 'batch.slice', 'shop.slice']
     assert complete(mesh, "slicemeshctl fast-path o") == ['on', 'off']
     assert complete(mesh, 'slicemeshctl drain --persist shop can') == ['canary/10.1.0.11:9090']
     assert complete(mesh, "slicemeshctl set-balance shop canary l") == ['least-request']
+    assert complete(mesh, 'slicemeshctl shift --route v2 shop s') == ['stable=']
+    assert complete(mesh, 'slicemeshctl shift shop --route d') == ['default']
+    assert complete(mesh, "slicemeshctl swap shop stable ''") == ['canary', 'stable']
     assert complete(mesh, "slicemeshctl check ''") == ['FILES']
     assert complete(mesh, "slicemeshctl explain --from s") == ['shop.slice']

@@ -27,6 +27,24 @@
         compadd -a names
 }
 
+(( $+functions[_slicemeshctl_subsets] )) || _slicemeshctl_subsets() {
+        local -a names
+        names=(${(f)"$(slicemeshctl list endpoints --no-legend --no-pager 2>/dev/null |
+                awk -v service="${line[1]}" '$1 == service { print $2 }' | sort -u)"})
+        compadd $@ -a names
+}
+
+(( $+functions[_slicemeshctl_shares] )) || _slicemeshctl_shares() {
+        _slicemeshctl_subsets -S =
+}
+
+(( $+functions[_slicemeshctl_routes] )) || _slicemeshctl_routes() {
+        local -a names
+        names=(${(f)"$(slicemeshctl show "${line[1]}" --json 2>/dev/null |
+                sed -n 's/^ *"route": "\(.*\)",$/\1/p')"})
+        compadd -a names
+}
+
 local -a verbs options output table change
 verbs=(
         'status:Show the state of the mesh at a glance'
@@ -38,6 +56,8 @@ verbs=(
         'drain:Send endpoints no new requests'
         'enable:Send endpoints requests again'
         'set-balance:Change how a subset is balanced'
+        'shift:Change how a route is split'
+        'swap:Exchange two subsets in all routes'
         'fast-path:Switch the fast path on or off'
         'check:Check the policy files'
         'explain:Tell where a request would go, and why'
@@ -72,6 +92,15 @@ argument)
         set-balance)
                 _arguments $change '1:service:_slicemeshctl_services' \
                         '*:balance:(round-robin random least-request consistent-hash)'
+                ;;
+        shift)
+                _arguments $change '--json[Print JSON, for programs]' \
+                        '--route=[The route to change]:route:_slicemeshctl_routes' \
+                        '1:service:_slicemeshctl_services' '*:share:_slicemeshctl_shares'
+                ;;
+        swap)
+                _arguments $change '--json[Print JSON, for programs]' '1:service:_slicemeshctl_services' \
+                        '2:subset:_slicemeshctl_subsets' '3:subset:_slicemeshctl_subsets'
                 ;;
         fast-path) _arguments $options '--no-ask-password[Do not ask for authentication]' '1:state:(on off)' ;;
         check) _arguments $table '--root=[Look for the policy below this directory]:directory:_files -/' \

@@ -13,18 +13,28 @@ __slicemeshctl_endpoints() {
                 awk -v service="$1" '$1 == service { print $2 "/" $3; print $3 }' | sort -u
 }
 
+__slicemeshctl_subsets() {
+        slicemeshctl list endpoints --no-legend --no-pager 2>/dev/null |
+                awk -v service="$1" '$1 == service { print $2 }' | sort -u
+}
+
+# The objects of a list in `show --json`, by the key of their names.
+__slicemeshctl_routes() {
+        slicemeshctl show "$1" --json 2>/dev/null | sed -n 's/^ *"route": "\(.*\)",$/\1/p'
+}
+
 _slicemeshctl() {
-        local verbs='status list show monitor reasons set-weight drain enable set-balance fast-path check explain
+        local verbs='status list show monitor reasons set-weight drain enable set-balance shift swap fast-path check explain
                      reload'
         local options='--help --version --json --no-pager --no-legend --persist --no-ask-password --root
-                       --offline --from --header'
+                       --offline --from --header --route'
         local balances='round-robin random least-request consistent-hash'
         local cur prev words cword verb='' service='' i words_seen=0
 
         _init_completion -n : || return
         for ((i = 1; i < cword; i++)); do
                 case ${words[i]} in
-                --root | --offline | --from | --header | -H) ((i++)) ;;
+                --root | --offline | --from | --header | -H | --route) ((i++)) ;;
                 -*) ;;
                 *)
                         ((words_seen++))
@@ -43,6 +53,10 @@ _slicemeshctl() {
                 COMPREPLY=($(compgen -W "$(__slicemeshctl_names slices '$1')" -- "$cur"))
                 return
                 ;;
+        --route)
+                COMPREPLY=($(compgen -W "$(__slicemeshctl_routes "$service")" -- "$cur"))
+                return
+                ;;
         --header | -H)
                 return
                 ;;
@@ -59,13 +73,18 @@ _slicemeshctl() {
                 COMPREPLY=($(compgen -W "$(__slicemeshctl_names services '$1')
                                          $(__slicemeshctl_names slices '$1')" -- "$cur"))
                 ;;
-        set-weight:1 | drain:1 | enable:1 | set-balance:1)
+        set-weight:1 | drain:1 | enable:1 | set-balance:1 | shift:1 | swap:1)
                 COMPREPLY=($(compgen -W "$(__slicemeshctl_names services '$1')" -- "$cur"))
                 ;;
         set-weight:2 | drain:* | enable:*)
                 COMPREPLY=($(compgen -W "$(__slicemeshctl_endpoints "$service")" -- "$cur"))
                 __ltrimcolon_completions "$cur"
                 ;;
+        shift:*)
+                COMPREPLY=($(compgen -S = -W "$(__slicemeshctl_subsets "$service")" -- "$cur"))
+                compopt -o nospace 2>/dev/null
+                ;;
+        swap:[23]) COMPREPLY=($(compgen -W "$(__slicemeshctl_subsets "$service")" -- "$cur")) ;;
         set-balance:[23]) COMPREPLY=($(compgen -W "$balances" -- "$cur")) ;;
         fast-path:1) COMPREPLY=($(compgen -W 'on off' -- "$cur")) ;;
         check:1) _filedir -d ;;
