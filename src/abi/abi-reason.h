@@ -42,6 +42,7 @@
         X(FAULT_INJECTED, "fault-injected", 0, "The route's fault injection has ended the request.")     \
         X(CALLER_UNKNOWN, "caller-unknown", 0, "A connection to the relay did not come through a managed slice.") \
         X(CALLER_REFUSED, "caller-refused", 0, "The caller's slice is not among the service's callers.") \
+        X(REGEX_LIMIT, "regex-limit", 0, "A regular expression took too long over a request, and counted as no match.") \
         X(FOREIGN_NETNS, "foreign-netns", 0, "The caller is in another network namespace than the mesh.") \
         /* the upstream */                                                                               \
         X(CONNECT_FAILED, "connect-failed", 503, "No endpoint that was tried accepted a connection.")    \

@@ -9,9 +9,9 @@
 #include <pcre2.h>
 
 /*
- * The regular expressions of policies: Perl's, over bytes (no UTF), case-sensitive unless they say (?i), found
- * anywhere in a value unless anchored; $ is the end of the value alone. Where a pattern is checked and where
- * it runs it must be the same language, so this is the only place that compiles and runs them.
+ * The regular expressions of policies: Perl's, over bytes (no UTF), case-sensitive unless they say (?i),
+ * found anywhere in a value unless anchored; $ is the end of the value alone. Where a pattern is checked and
+ * where it runs it must be the same language, so this is the only place that compiles and runs them.
  */
 
 typedef struct RegexError {

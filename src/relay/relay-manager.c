@@ -78,7 +78,8 @@ static int on_start(void *userdata) {
 
         r = manager_on_start(m);
         if (r >= 0)
-                (void) sd_notifyf(false, "STATUS=Serving with %u workers.", m->n_workers);
+                (void) sd_notifyf(false, "STATUS=Serving with %u workers, regular expressions %s.",
+                                  m->n_workers, m->shared.accelerate ? "as machine code" : "interpreted");
         return r;
 }
 
@@ -179,7 +180,7 @@ static int manager_init(Manager *m, int listening) {
         return link_new(m->event, listening, &handlers, m, &m->link);
 }
 
-int manager_new(int listening, Manager **ret) {
+int manager_new(int listening, bool accelerate, Manager **ret) {
         Manager *m;
         int r;
 
@@ -187,6 +188,7 @@ int manager_new(int listening, Manager **ret) {
         if (!m)
                 return -ENOMEM;
         m->shared.inbox.wake = -EBADF;
+        m->shared.accelerate = accelerate;
         r = manager_init(m, listening);
         if (r < 0) {
                 manager_free(m);

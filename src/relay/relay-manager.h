@@ -41,8 +41,8 @@ typedef struct Manager {
         uint64_t watchdog_interval; /* µs */
 } Manager;
 
-/* `listening` is taken over on success. */
-int manager_new(int listening, Manager **ret);
+/* `listening` is taken over on success; `accelerate`: regular expressions may become machine code. */
+int manager_new(int listening, bool accelerate, Manager **ret);
 Manager *manager_free(Manager *m); /* waits for the workers, which must have been told to stop */
 
 /* To the end of what SM_LINK_STOP or SIGTERM began. */

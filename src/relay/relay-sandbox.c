@@ -71,7 +71,14 @@ static const struct {
         { SCMP_SYS(prctl), { 0, SCMP_CMP_EQ, PR_SET_VMA, 0 } }, /* malloc names its arenas, in later versions */
 };
 
-static int filter_fill(scmp_filter_ctx filter) {
+/* What PCRE2 maps for its machine code: nothing of a file, and nothing that becomes executable later. */
+static int allow_machine_code(scmp_filter_ctx filter) {
+        return seccomp_rule_add_exact(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2,
+                                      SCMP_A2(SCMP_CMP_EQ, PROT_READ | PROT_WRITE | PROT_EXEC),
+                                      SCMP_A3(SCMP_CMP_EQ, MAP_PRIVATE | MAP_ANONYMOUS));
+}
+
+static int filter_fill(scmp_filter_ctx filter, bool machine_code) {
         int r;
 
         for (size_t i = 0; i < ELEMENTSOF(allowed); i++) {
@@ -86,20 +93,23 @@ static int filter_fill(scmp_filter_ctx filter) {
                 if (r < 0)
                         return r;
         }
+        r = machine_code ? allow_machine_code(filter) : 0;
+        if (r < 0)
+                return r;
         /* Its arguments are in memory, where a filter does not see them; libc then calls clone(2). */
         return seccomp_rule_add_exact(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 }
 
 /* Other calls fail with EPERM: libraries then go another way or without, where killing them would end all
  * traffic. */
-static int filter_system_calls(void) {
+static int filter_system_calls(bool machine_code) {
         scmp_filter_ctx filter;
         int r;
 
         filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
         if (!filter)
                 return -ENOMEM;
-        r = filter_fill(filter);
+        r = filter_fill(filter, machine_code);
         if (r >= 0)
                 r = seccomp_load(filter); /* sets no_new_privs first */
         seccomp_release(filter);
@@ -135,7 +145,7 @@ static void limit_resources(void) {
         (void) setrlimit(RLIMIT_MEMLOCK, &none);
 }
 
-int sandbox_enter(void) {
+int sandbox_enter(bool machine_code) {
         int r;
 
         limit_resources();
@@ -144,7 +154,7 @@ int sandbox_enter(void) {
         r = drop_capabilities();
         if (r < 0)
                 return r;
-        return filter_system_calls();
+        return filter_system_calls(machine_code);
 }
 
 static int try_open(void) {

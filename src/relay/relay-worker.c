@@ -228,6 +228,7 @@ static Worker *worker_free(Worker *w) {
         mailbox_done(&w->inbox);
         closep(&w->epoll);
         slots_done(&w->slots);
+        regex_cache_done(&w->regexes);
         shared_tables_unref(w->tables);
         buffer_pool_done(&w->buffers);
         slab_done(&w->downstream_slab);
@@ -247,6 +248,7 @@ static void worker_init(Worker *w, unsigned index, WorkerShared *shared) {
         list_init(&w->ready);
         pool_init(&w->pool);
         slots_init(&w->slots);
+        regex_cache_init(&w->regexes, shared->accelerate);
         timer_wheel_init(&w->timers, w->now);
         timer_init(&w->housekeeping, on_housekeeping);
         buffer_pool_init(&w->buffers, BUFFER_CAPACITY_INITIAL);

@@ -9,6 +9,7 @@
 #include "relay-list.h"
 #include "relay-mailbox.h"
 #include "relay-pool.h"
+#include "relay-regex.h"
 #include "relay-slab.h"
 #include "relay-slot.h"
 #include "relay-socket.h"
@@ -19,6 +20,7 @@ typedef struct WorkerShared {
         Mailbox inbox; /* of the main thread */
         _Atomic unsigned connections; /* of callers */
         _Atomic unsigned upstreams;
+        bool accelerate; /* regular expressions may become machine code; does not change */
 } WorkerShared;
 
 /*
@@ -51,6 +53,7 @@ typedef struct Worker {
         List ready; /* downstreams to go on with although no event is due */
         Pool pool;
         Slots slots;
+        RegexCache regexes;
 
         TimerWheel timers;
         Timer housekeeping;

@@ -13,11 +13,13 @@
 
 #include "../basic/cleanup.h"
 #include "../basic/log.h"
+#include "../basic/regex.h"
 #include "relay-manager.h"
 #include "relay-sandbox.h"
 
 static const char *arg_socket;
 static bool arg_sandbox = true;
+static bool arg_regex_jit;
 
 static int help(void) {
         printf("slicemesh-relay [OPTIONS...]\n\n"
@@ -26,6 +28,8 @@ static int help(void) {
                "     --version      Show the version\n"
                "     --socket=PATH  Listen for slicemeshd there, instead of on the socket\n"
                "                    passed by systemd\n"
+               "     --regex-jit    Make machine code of regular expressions, in memory that is\n"
+               "                    both writable and executable\n"
                "     --no-sandbox   Keep all rights, for sanitizers and debuggers\n"
                "     --debug        Log more\n");
         return 0;
@@ -33,11 +37,12 @@ static int help(void) {
 
 /* 1: go on, 0: done. */
 static int parse_argv(int argc, char *argv[]) {
-        enum { ARG_VERSION = 0x100, ARG_SOCKET, ARG_NO_SANDBOX, ARG_DEBUG };
+        enum { ARG_VERSION = 0x100, ARG_SOCKET, ARG_REGEX_JIT, ARG_NO_SANDBOX, ARG_DEBUG };
         static const struct option options[] = {
                 { "help", no_argument, NULL, 'h' },
                 { "version", no_argument, NULL, ARG_VERSION },
                 { "socket", required_argument, NULL, ARG_SOCKET },
+                { "regex-jit", no_argument, NULL, ARG_REGEX_JIT },
                 { "no-sandbox", no_argument, NULL, ARG_NO_SANDBOX },
                 { "debug", no_argument, NULL, ARG_DEBUG },
                 {},
@@ -55,6 +60,10 @@ static int parse_argv(int argc, char *argv[]) {
 
                 case ARG_SOCKET:
                         arg_socket = optarg;
+                        break;
+
+                case ARG_REGEX_JIT:
+                        arg_regex_jit = true;
                         break;
 
                 case ARG_NO_SANDBOX:
@@ -110,13 +119,29 @@ static int enter_sandbox(void) {
                 log_warning("Running without sandbox, as asked for.");
                 return 0;
         }
-        r = sandbox_enter();
+        r = sandbox_enter(arg_regex_jit);
         if (r < 0)
                 return log_error_errno(r, "Cannot enter the sandbox: %m.");
         r = sandbox_verify();
         if (r < 0)
                 return log_error_errno(r, "The sandbox lets something through: %m.");
         return 0;
+}
+
+/* Whether regular expressions become machine code. It is tried here, as it is for the unit to allow it. */
+static bool may_accelerate(void) {
+        pcre2_code *code;
+        RegexError error;
+        bool may;
+
+        if (!arg_regex_jit || regex_compile("a", 1, &code, &error) < 0)
+                return false;
+        may = regex_accelerate(code);
+        pcre2_code_free(code);
+        if (!may)
+                log_warning("Memory that is writable and executable is denied, so regular expressions are "
+                            "interpreted. MemoryDenyWriteExecute=no in the unit would allow it.");
+        return may;
 }
 
 static int setup_signals(void) {
@@ -146,7 +171,7 @@ static int run(void) {
         r = setup_signals();
         if (r < 0)
                 return log_error_errno(r, "Cannot set up signals: %m.");
-        r = manager_new(listening, &m);
+        r = manager_new(listening, may_accelerate(), &m);
         if (r < 0)
                 return log_error_errno(r, "Cannot set up: %m.");
         (void) sd_notify(false, "READY=1\nSTATUS=Waiting for slicemeshd.");
