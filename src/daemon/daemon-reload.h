@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "../policy/policy-compile.h"
 #include "daemon-manager.h"
 
 /* What a start and a reload share; see daemon-reload.c. */
@@ -21,6 +22,9 @@ int manager_apply_with_good(Manager *m, const Policy *good);
 /* Slices that are to be managed and are not yet; and the other way round. */
 int manager_add_slices(Manager *m);
 void manager_remove_slices(Manager *m);
+
+/* All of them, by name, for policies that go by slices. The list is the caller's, the names are not. */
+int manager_bind_slices(Manager *m, BoundSlice **ret, size_t *ret_n);
 
 /* The resolver's handler, and what it said of names that no service uses any more. */
 void manager_names_changed(const char *host, const struct in6_addr *addresses, size_t n, const char *error,

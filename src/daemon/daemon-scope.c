@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdlib.h>
 
 #include "../basic/array-util.h"
 #include "../basic/cleanup.h"
@@ -55,6 +56,38 @@ static int add_slices(Manager *m, char *const *names) {
         return 0;
 }
 
+static int compare_slices(const void *a, const void *b) {
+        return strcmp(((const BoundSlice *) a)->name, ((const BoundSlice *) b)->name);
+}
+
+int manager_bind_slices(Manager *m, BoundSlice **ret, size_t *ret_n) {
+        BoundSlice *slices = calloc(hashmap_size(m->slices) + 1, sizeof(*slices));
+        size_t position = 0, n = 0;
+        const Slice *s;
+
+        if (!slices)
+                return -ENOMEM;
+        while ((s = hashmap_next(m->slices, &position)))
+                slices[n++] = (BoundSlice) { .name = s->name, .id = s->id };
+        qsort(slices, n, sizeof(*slices), compare_slices);
+        *ret = slices;
+        *ret_n = n;
+        return 0;
+}
+
+/* Which slices a name in a route's match stands for depends on what is managed. Where nothing changes, no
+ * commit is made. */
+static int commit_for_slices(Manager *m) {
+        size_t position = 0;
+        Service *s;
+        int r = 0;
+
+        while (r >= 0 && (s = hashmap_next(m->services, &position)))
+                if (!s->leaving && s->model && s->model->looks_at_slices)
+                        r = service_commit(s);
+        return r;
+}
+
 int manager_add_slices(Manager *m) {
         size_t position = 0;
         Service *s;
@@ -64,12 +97,13 @@ int manager_add_slices(Manager *m) {
         while (r >= 0 && (s = hashmap_next(m->services, &position)))
                 if (!s->leaving && s->model)
                         r = add_slices(m, s->model->callers);
-        return r;
+        return r < 0 ? r : commit_for_slices(m);
 }
 
 void manager_remove_slices(Manager *m) {
-        size_t position = 0;
+        size_t position = 0, n = hashmap_size(m->slices);
         Slice *s;
+        int r = 0;
 
         while ((s = hashmap_next(m->slices, &position))) {
                 if (slice_is_wanted(m, s->name))
@@ -78,6 +112,10 @@ void manager_remove_slices(Manager *m) {
                 slice_release(s);
                 slice_free(s);
         }
+        if (hashmap_size(m->slices) < n)
+                r = commit_for_slices(m);
+        if (r < 0)
+                log_warning_errno(r, "Failed to forget slices in the routes of services, ignoring: %m");
 }
 
 typedef struct VipList {

@@ -4,6 +4,7 @@
 #include "../basic/cleanup.h"
 #include "../basic/string-util.h"
 #include "daemon-bus.h"
+#include "daemon-reload.h"
 #include "daemon-resolve.h"
 #include "daemon-service-parts.h"
 #include "daemon-tables.h"
@@ -140,7 +141,8 @@ static int bind_subset(Service *s, const PolicySubset *model, const ServiceSubse
 
 static int commit_bound(Service *s, const PolicyService *model, const ServiceParts *p, BoundSubset *subsets,
                         uint32_t *routes) {
-        const PolicyBinding binding = {
+        _cleanup_free_ BoundSlice *slices = NULL;
+        PolicyBinding binding = {
                 .service = s->id,
                 .revision = sm_service_at(tables_view(s->manager->tables), s->id)->revision,
                 .subsets = subsets,
@@ -156,6 +158,12 @@ static int commit_bound(Service *s, const PolicyService *model, const ServicePar
         }
         for (size_t i = 0; i < p->n_routes; i++)
                 routes[i] = p->routes[i].state;
+        if (model->looks_at_slices) {
+                r = manager_bind_slices(s->manager, &slices, &binding.n_slices);
+                if (r < 0)
+                        return r;
+                binding.slices = slices;
+        }
         r = policy_compile(model, &binding, &extent);
         if (r < 0)
                 return r;

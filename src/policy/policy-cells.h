@@ -23,6 +23,9 @@ int builder_add_text(Builder *b, const char *text, struct sm_text *ret); /* NULL
 uint64_t builder_hash(const char *text); /* of engine-hash.h */
 uint32_t usec_to_ms(uint64_t usec); /* rounded up, so that little is not nothing */
 
+/* policy-compile-action.c: what else is done; *ret stays if that is nothing. */
+int compile_actions(Builder *b, const PolicyRoute *route, uint32_t *ret);
+
 /* The i-th route, into the cell that was kept for it. */
 int compile_route(Builder *b, size_t i, uint32_t cell);
 

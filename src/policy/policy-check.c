@@ -134,6 +134,47 @@ static int check_caps(Policy *p, const bool *broken) {
         return 0;
 }
 
+/* Some managed slice is the named one, or within it. */
+static bool slice_is_managed(const Policy *p, const char *name) {
+        for (char **s = p->mesh.slices; s && *s; s++)
+                if (slice_is_within(*s, name))
+                        return true;
+        for (size_t i = 0; i < p->n_services; i++)
+                for (char **s = p->services[i]->callers; s && *s; s++)
+                        if (slice_is_within(*s, name))
+                                return true;
+        return false;
+}
+
+static int check_slices_of(Policy *p, const PolicyService *s, const PolicyMatch *m) {
+        int r = 0;
+
+        if (m->join == MATCH_LEAF) {
+                if (m->kind != SM_MATCH_SLICE || slice_is_managed(p, m->text))
+                        return 0;
+                return policy_error_add(p, &m->origin, s->name, NULL,
+                                        "The slice %s is not managed: list it under \"slices\" in mesh.yaml, "
+                                        "or nobody is known to be in it.", m->text);
+        }
+        for (size_t i = 0; r >= 0 && i < m->n_children; i++)
+                r = check_slices_of(p, s, &m->children[i]);
+        return r;
+}
+
+/* Routes can go by managed slices only. Which are is not known without a mesh.yaml, as of the good policies. */
+static int check_slices(Policy *p) {
+        int r = 0;
+
+        for (size_t i = 0; p->mesh_given && !p->mesh_broken && i < p->n_services; i++) {
+                const PolicyService *s = p->services[i];
+
+                for (size_t j = 0; r >= 0 && s->looks_at_slices && j < s->n_routes; j++)
+                        if (s->routes[j]->match)
+                                r = check_slices_of(p, s, s->routes[j]->match);
+        }
+        return r;
+}
+
 /* Services are sorted by name: marks those that errors name, several of one name included. */
 static void mark_broken(const Policy *p, bool *broken) {
         for (size_t i = 0; i < p->n_errors; i++) {
@@ -168,6 +209,8 @@ int policy_check(Policy *p) {
         r = check_names(p);
         if (r >= 0)
                 r = check_addresses(p);
+        if (r >= 0)
+                r = check_slices(p);
         if (r < 0)
                 return r;
         mark_broken(p, broken);

@@ -6,6 +6,7 @@
 
 #include "../basic/cleanup.h"
 #include "../basic/macro.h"
+#include "../engine/engine-unit.h"
 #include "policy-cells.h"
 #include "policy-model.h"
 
@@ -60,7 +61,7 @@ static void fill_numbers(struct sm_predicate *p, const PolicyMatch *leaf) {
                 p->low = leaf->first;
                 break;
         case SM_MATCH_UNIT:
-                p->low = (int64_t) builder_hash(leaf->text);
+                p->low = (int64_t) sm_unit_hash_of(leaf->text);
                 break;
         case SM_MATCH_FRACTION:
                 p->low = (int64_t) fraction_to_share((unsigned) leaf->low);

@@ -102,6 +102,8 @@ int compile_route(Builder *b, size_t i, uint32_t cell) {
         if (r >= 0)
                 r = add_split(b, route, &result);
         if (r >= 0)
+                r = compile_actions(b, route, &result.actions);
+        if (r >= 0)
                 r = builder_add_text(b, route->name, &result.name);
         if (r >= 0)
                 r = add_origin(b, &route->origin, &result.origin);

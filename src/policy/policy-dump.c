@@ -5,6 +5,7 @@
 
 #include "../basic/parse-util.h"
 #include "../basic/string-util.h"
+#include "policy-dump.h"
 #include "policy-files.h"
 #include "policy-load.h"
 #include "policy-model.h"
@@ -38,41 +39,6 @@ static void dump_subset(FILE *f, const PolicySubset *s) {
                 policy_text_print(e->text, f);
                 fprintf(f, ", weight: %u, state: %s}\n", e->weight, endpoint_admin_to_string(e->admin));
         }
-}
-
-static void dump_splits(FILE *f, const PolicyService *s, const PolicyRoute *r) {
-        fputs("    split: {", f);
-        for (size_t i = 0; i < r->n_splits; i++) {
-                fputs(i > 0 ? ", " : "", f);
-                policy_text_print(s->subsets[r->splits[i].subset]->name, f);
-                fprintf(f, ": %u", r->splits[i].weight);
-        }
-        fputs("}\n", f);
-        if (r->split_by == SM_SPLIT_AT_RANDOM)
-                fputs("    split-by: random\n", f);
-        else if (r->split_by == SM_SPLIT_BY_KEY && r->split_hash == SM_HASH_SOURCE_ADDRESS)
-                fputs("    split-by: source\n", f);
-        else if (r->split_by == SM_SPLIT_BY_KEY) {
-                fprintf(f, "    split-by: {%s: ", r->split_hash == SM_HASH_HEADER ? "header" : "cookie");
-                policy_text_print(r->split_hash_name, f);
-                fputs("}\n", f);
-        }
-}
-
-static void dump_route(FILE *f, const PolicyService *s, const PolicyRoute *r) {
-        fputs("  - ", f);
-        dump_key(f, "name", r->name);
-        if (r->match) {
-                fputs("    match: ", f);
-                policy_match_print(r->match, true, f);
-                fputc('\n', f);
-        }
-        if (r->n_splits > 0)
-                dump_splits(f, s, r);
-        if (r->shadow)
-                fputs("    shadow: true\n", f);
-        if (r->timeout_usec > 0)
-                dump_duration(f, "    timeout", r->timeout_usec, "\n");
 }
 
 static void dump_http(FILE *f, const PolicyService *s) {

@@ -40,7 +40,7 @@ static bool edits_equal(const PolicyEdits *a, const PolicyEdits *b) {
 static bool answer_equal(const PolicyAnswer *a, const PolicyAnswer *b) {
         if (!a || !b)
                 return a == b;
-        return a->status == b->status && a->redirect == b->redirect && streq_null(a->body, b->body) &&
+        return a->status == b->status && a->fraction == b->fraction && a->redirect == b->redirect && streq_null(a->body, b->body) &&
                streq_null(a->content_type, b->content_type) && streq_null(a->url, b->url) &&
                streq_null(a->prefix, b->prefix) && streq_null(a->host, b->host) &&
                streq_null(a->scheme, b->scheme) && edits_equal(&a->fields, &b->fields);
@@ -50,7 +50,7 @@ static bool actions_equal(const PolicyActions *a, const PolicyActions *b) {
         if (!a || !b)
                 return a == b;
         return answer_equal(a->answer, b->answer) && answer_equal(a->abort, b->abort) &&
-               a->abort_fraction == b->abort_fraction && a->delay_fraction == b->delay_fraction &&
+               a->delay_fraction == b->delay_fraction &&
                a->delay_usec == b->delay_usec && a->mirror == b->mirror &&
                a->mirror_subset == b->mirror_subset && a->mirror_fraction == b->mirror_fraction &&
                a->mirror_max == b->mirror_max && streq_null(a->rewrite_prefix, b->rewrite_prefix) &&

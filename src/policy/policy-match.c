@@ -60,6 +60,16 @@ const PolicyMatch *policy_match_find(const PolicyMatch *m, bool (*wanted)(const 
         return NULL;
 }
 
+const PolicyMatch *policy_match_path(const PolicyMatch *m) {
+        for (size_t i = 0; m && i < m->n_children; i++) {
+                const PolicyMatch *child = &m->children[i];
+
+                if (child->join == MATCH_LEAF && child->kind == SM_MATCH_PATH)
+                        return child->op == SM_OP_EXACT || child->op == SM_OP_PREFIX ? child : NULL;
+        }
+        return NULL;
+}
+
 uint64_t fraction_to_share(unsigned fraction) {
         return (((uint64_t) fraction << 32) + POLICY_WHOLE / 2) / POLICY_WHOLE;
 }

@@ -20,6 +20,7 @@ PolicyEndpoint *policy_endpoint_free(PolicyEndpoint *e);
 PolicySubset *policy_subset_free(PolicySubset *s);
 PolicyRoute *policy_route_free(PolicyRoute *r);
 PolicyAnswer *policy_answer_free(PolicyAnswer *a);
+PolicyActions *policy_actions_free(PolicyActions *a);
 PolicyService *policy_service_free(PolicyService *s);
 
 DEFINE_TRIVIAL_CLEANUP(PolicyEndpoint *, policy_endpoint_free)
@@ -35,6 +36,9 @@ size_t policy_match_count(const PolicyMatch *m);               /* predicates */
 bool policy_match_equal(const PolicyMatch *a, const PolicyMatch *b);
 /* The first leaf that `wanted` takes, in the order of the file; NULL if there is none. */
 const PolicyMatch *policy_match_find(const PolicyMatch *m, bool (*wanted)(const PolicyMatch *leaf));
+
+/* The one path that a rewrite can replace: exact or a prefix, and in every request that matches. */
+const PolicyMatch *policy_match_path(const PolicyMatch *m);
 
 /* policy-match-print.c. In braces; `numbers`: users by number. */
 void policy_match_print(const PolicyMatch *m, bool numbers, FILE *f);

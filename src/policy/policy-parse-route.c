@@ -208,6 +208,7 @@ static int check_keys(Walker *w, const PolicyNode *n, const PolicyRoute *route) 
 }
 
 static int check_route(Walker *w, const PolicyNode *n, PolicyRoute *route, size_t i) {
+        static const PolicyActions none; /* as after `request-headers: {add: {}}` */
         const PolicyNode *by = policy_node_get(n, "split-by");
         char name[32];
         int r;
@@ -232,7 +233,10 @@ static int check_route(Walker *w, const PolicyNode *n, PolicyRoute *route, size_
                 if (r < 0)
                         return r;
         }
-        return check_keys(w, n, route);
+        if (route->actions && memcmp(route->actions, &none, sizeof(none)) == 0)
+                route->actions = policy_actions_free(route->actions);
+        r = check_keys(w, n, route);
+        return r < 0 ? r : check_changes(w, route);
 }
 
 static int parse_route(Walker *w, const PolicyNode *n, size_t i) {
@@ -287,6 +291,17 @@ static int check_route_names(Walker *w) {
         return 0;
 }
 
+static int check_shadows(Walker *w) {
+        const PolicyService *s = w->model;
+        size_t n = 0;
+
+        for (size_t i = 0; i < s->n_routes; i++)
+                if (s->routes[i]->shadow && ++n > SM_SHADOWS_MAX)
+                        return walk_error(w, &s->routes[i]->origin, "At most %u routes can be shadows.",
+                                          SM_SHADOWS_MAX);
+        return 0;
+}
+
 int parse_routes(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
         int r;
 
@@ -302,6 +317,8 @@ int parse_routes(Walker *w, const SchemaKey *key, const PolicyNode *n, void *obj
                 walk_leave(w);
         }
         free(TAKE_PTR(w->subset_by_name));
+        if (r >= 0)
+                r = check_shadows(w);
         return r < 0 ? r : check_route_names(w);
 }
 

@@ -42,7 +42,7 @@ int walk_fraction(Walker *w, const PolicyNode *n, unsigned *ret) {
         return r < 0 ? r : 0;
 }
 
-static bool path_is_valid(const char *s) {
+bool path_is_valid(const char *s) {
         size_t n = 0;
 
         while (s[n] > ' ' && s[n] <= '~' && !strchr("?#", s[n]))
@@ -51,7 +51,7 @@ static bool path_is_valid(const char *s) {
 }
 
 /* Fields and cookies hold no control characters, and spaces around their values do not belong to them. */
-static bool field_value_is_valid(const char *s) {
+bool field_value_is_valid(const char *s) {
         size_t n = strlen(s);
 
         for (size_t i = 0; i < n; i++)
@@ -253,7 +253,12 @@ static int check_cookie_name(Walker *w, const PolicyNode *n) {
 }
 
 static int check_parameter(Walker *w, const PolicyNode *n) {
-        return *n->key && strlen(n->key) <= VALUE_NAME_MAX ? 1 : name_error(w, n, "name of at most 255 bytes");
+        int r;
+
+        if (*n->key && strlen(n->key) <= VALUE_NAME_MAX)
+                return 1;
+        r = walk_error(w, &n->key_origin, "Expected a name of 1 to %u bytes.", VALUE_NAME_MAX);
+        return r < 0 ? r : 0;
 }
 
 /* RFC 6901, section 3. */

@@ -66,11 +66,39 @@ int parse_value_regex(Walker *w, const SchemaKey *key, const PolicyNode *n, void
 int parse_value_present(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
 int parse_value_range(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
 
+/* policy-parse-action.c; `object` is a PolicyRoute, PolicyActions, PolicyAnswer or PolicyEdits */
+int parse_rewrite(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
+int parse_request_headers(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
+int parse_response_headers(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
+int parse_edits_add(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
+int parse_edits_set(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
+int parse_edits_remove(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
+int parse_redirect(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
+int parse_respond(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
+int parse_mirror(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
+int parse_fault(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
+int parse_fraction(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
+int parse_text(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
+int parse_content_type(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
+int parse_new_prefix(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
+int parse_new_host(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
+int parse_redirect_url(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
+int parse_redirect_scheme(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
+int parse_redirect_status(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
+int parse_answer_headers(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
+int parse_mirror_to(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
+int parse_fault_delay(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
+int parse_fault_abort(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
+
 /* What these files share. The first four: 1 = it is one, 0 = an error was noted. */
 int walk_slice(Walker *w, const PolicyNode *n);
 int walk_fraction(Walker *w, const PolicyNode *n, unsigned *ret); /* of POLICY_WHOLE */
 int walk_subset(Walker *w, const char *name, const PolicyOrigin *origin, size_t *ret);
 bool host_is_valid(const char *s); /* also [fd00::1] */
+bool path_is_valid(const char *s); /* or a part of one */
+bool field_value_is_valid(const char *s);
+
+int check_changes(Walker *w, const PolicyRoute *route); /* that they are not too much */
 
 /* A leaf that is like `like` but for what is given; `text` and the name are copied. */
 int match_add_leaf(PolicyMatch *parent, const PolicyNode *n, const PolicyMatch *like, enum sm_predicate_op op,

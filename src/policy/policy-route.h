@@ -77,6 +77,7 @@ typedef struct PolicyEdits {
 /* `respond`, `redirect` and `fault: {abort}`. */
 typedef struct PolicyAnswer {
         unsigned status;
+        unsigned fraction; /* of the requests; of an abort only */
         char *body, *content_type; /* NULL = none */
         PolicyEdits fields;        /* SM_EDIT_ADD */
         bool redirect;
@@ -86,7 +87,7 @@ typedef struct PolicyAnswer {
 
 typedef struct PolicyActions {
         PolicyAnswer *answer, *abort; /* NULL = none */
-        unsigned abort_fraction, delay_fraction;
+        unsigned delay_fraction;
         uint64_t delay_usec; /* 0 = none */
         bool mirror;
         size_t mirror_subset; /* index */

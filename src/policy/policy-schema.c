@@ -28,6 +28,14 @@ static const char *const place_titles[_PLACE_MAX] = {
         [PLACE_VALUE] = "A route: match: a value of headers, cookies, query, json or form",
         [PLACE_CALLER] = "A route: match: callers",
         [PLACE_BODY] = "A route: match: body",
+        [PLACE_REWRITE] = "A route: rewrite",
+        [PLACE_EDITS] = "A route: request-headers, response-headers",
+        [PLACE_REDIRECT] = "A route: redirect",
+        [PLACE_RESPOND] = "A route: respond",
+        [PLACE_MIRROR] = "A route: mirror",
+        [PLACE_FAULT] = "A route: fault",
+        [PLACE_DELAY] = "A route: fault: delay",
+        [PLACE_ABORT] = "A route: fault: abort",
 };
 
 const char *schema_place_title(SchemaPlace place) {

@@ -30,6 +30,14 @@ typedef enum SchemaPlace {
         PLACE_VALUE,
         PLACE_CALLER,
         PLACE_BODY,
+        PLACE_REWRITE,
+        PLACE_EDITS,
+        PLACE_REDIRECT,
+        PLACE_RESPOND,
+        PLACE_MIRROR,
+        PLACE_FAULT,
+        PLACE_DELAY,
+        PLACE_ABORT,
         _PLACE_MAX,
 } SchemaPlace;
 

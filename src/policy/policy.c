@@ -110,9 +110,9 @@ PolicyAnswer *policy_answer_free(PolicyAnswer *a) {
         return NULL;
 }
 
-static void actions_free(PolicyActions *a) {
+PolicyActions *policy_actions_free(PolicyActions *a) {
         if (!a)
-                return;
+                return NULL;
         policy_answer_free(a->answer);
         policy_answer_free(a->abort);
         edits_done(&a->request);
@@ -120,13 +120,14 @@ static void actions_free(PolicyActions *a) {
         free(a->rewrite_prefix);
         free(a->rewrite_host);
         free(a);
+        return NULL;
 }
 
 PolicyRoute *policy_route_free(PolicyRoute *r) {
         if (!r)
                 return NULL;
         policy_match_free(r->match);
-        actions_free(r->actions);
+        policy_actions_free(r->actions);
         free(r->splits);
         free(r->split_hash_name);
         free(r->name);

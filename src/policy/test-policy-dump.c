@@ -59,6 +59,145 @@ static const char *const variants[] = {
         "routes: [{split: {a: 1%, b: 99%}}]}",
         "{service: s, subsets: {a: {endpoints: []}, b: {endpoints: []}}, "
         "routes: [{name: x, to: a}, {to: b}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {host: [x.y, '*.y']}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {path: {suffix: .gif}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {path: {regex: '^/a+$'}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {path: [/x, {prefix: /y}]}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], routes: [{to: default, match: {method: GET}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {method: [GET, POST]}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {headers: {x-a: b}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {headers: {x-a: {prefix: b}}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {headers: {x-a: {suffix: b}}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {headers: {x-a: {regex: b}}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {headers: {x-a: {present: true}}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {headers: {x-a: {present: false}}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {headers: {x-a: {range: 1..2}}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {headers: {x-a: {range: -1..}}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {headers: {x-a: {range: ..-1}}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {headers: {x-a: b, x-c: d}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {headers: {x-a: [b, {prefix: d}]}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {headers: {x-a: ''}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {headers: {x-a: 'yes: no # \"\\ {}[], &*!|>%@`'}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {cookies: {sid: b}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], routes: [{to: default, match: {query: {sid: b}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {query: {'a b': \"\\x01\\n\\t\\x7f\\x85\\u2028\\ufeff\\uffff \"}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], routes: [{to: default, match: {callers: a.slice}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {callers: a.service}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {callers: [a.slice, a.service]}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {callers: {user: 4}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {callers: {user: root}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {callers: {slice: a.slice, user: 4}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {callers: [{slice: a.slice, unit: b.service, user: 4}, {unit: 'c@\\\\x2d.service'}]}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {source: 10.0.0.0/8}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {source: 10.0.0.0/9}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {source: ['10.0.0.0/8', '::1', 'fd00::/8']}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], routes: [{to: default, match: {fraction: 5%}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {fraction: 0.000001%}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], routes: [{to: default, match: {fraction: 100%}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], routes: [{to: default, match: {fraction: 0%}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {body: {contains: a}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {body: {contains: [a, b], first: 1K}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {body: {json: {/a/b: c, '': d}}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {body: {json: {/a: {range: 1..2}}, form: {b: {present: false}}, contains: c}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {all: [{host: a}, {host: '*.b'}]}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {any: [{host: a}, {host: b.c, path: /x}]}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], routes: [{to: default, match: {not: {host: a}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {not: {not: {host: a}}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {host: a, any: [{all: [{path: /a}, {method: PUT}]}, {not: {any: [{path: /b}]}}]}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], routes: [{to: default, shadow: true}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], routes: [{to: default, split-by: random}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], routes: [{to: default, split-by: source}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], routes: [{to: default, split-by: {header: X-Y}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], routes: [{to: default, split-by: {cookie: X-Y}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {path: {prefix: /a}}, rewrite: {prefix: /b}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, match: {path: {prefix: /a}}, rewrite: {prefix: /b, host: 'c:81'}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], routes: [{to: default, rewrite: {host: c}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, request-headers: {add: {a: b}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, request-headers: {add: {a: [b, c], d: e}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, request-headers: {set: {a: b}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, request-headers: {remove: [a, b], set: {c: d, e: ''}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, response-headers: {add: {a: b}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, request-headers: {remove: [a]}, response-headers: {remove: [a]}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], routes: [{to: default, mirror: {to: default}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, mirror: {to: default, fraction: 1%}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, mirror: {to: default, body: 0}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, fault: {delay: {for: 1500us}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, fault: {delay: {for: 1500us, fraction: 2%}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, fault: {abort: {status: 503}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, fault: {abort: {status: 503, fraction: 0%, body: \"a\\nb\", content-type: a/b}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{to: default, fault: {delay: {for: 1s}, abort: {status: 500}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], routes: [{redirect: {url: /a}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], routes: [{redirect: {url: /a, status: 301}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{match: {path: /x}, redirect: {prefix: /a}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], routes: [{redirect: {host: a}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], routes: [{redirect: {host: a, scheme: https}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{match: {path: /x}, redirect: {host: a, prefix: /b}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], routes: [{respond: {status: 200}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], routes: [{respond: {status: 200, body: ''}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], routes: [{respond: {status: 200, body: a}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{respond: {status: 200, content-type: a/b}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], "
+        "routes: [{respond: {status: 200, headers: {a: [b, c], d: e}}}]}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], paths: {normalize: always}}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], paths: {normalize: never}}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], paths: {encoded-slash: keep}}",
+        "{service: s, endpoints: [\"10.1.0.1:80\"], paths: {encoded-nul: keep}}",
 };
 
 static void test_round_trip(void **state) {

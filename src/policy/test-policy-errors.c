@@ -16,7 +16,9 @@ DEFINE_TRIVIAL_CLEANUP(Policy *, policy_free)
  * tests/policy/NAME.yaml against NAME.errors: all errors as they are told, then the services that load in
  * spite of them. After a change on purpose: SLICEMESH_TEST_WRITE=1, and read the diff.
  */
-static const char *const names[] = { "between", "endpoints", "routes", "service", "subsets", "syntax" };
+static const char *const names[] = {
+        "actions", "adjust-routes", "between", "endpoints", "match", "routes", "service", "subsets", "syntax",
+};
 
 static char *outcome(const char *name, const char *data, size_t size) {
         _cleanup_(policy_freep) Policy *p = NULL;
