@@ -306,7 +306,8 @@ const SchemaKey schema_keys[] = {
         { PLACE_REDIRECT, TYPE_OTHER, "status", "301, 302, 303, 307 or 308", .parse = parse_redirect_status,
           .standard = "302", .doc = "307 and 308 have the method kept; 301 and 308 are for ever." },
         { PLACE_REDIRECT, TYPE_OTHER, "url", "a URL", .parse = parse_redirect_url, IN(PolicyAnswer, url),
-          .doc = "Exactly there. Otherwise some of these change, and the rest of path and query stays:" },
+          .doc = "Exactly there. Without it, what else is given here changes, and the rest of path and query "
+                 "stays." },
         { PLACE_REDIRECT, TYPE_OTHER, "prefix", "a path", .parse = parse_new_prefix, IN(PolicyAnswer, prefix),
           .doc = "As of `rewrite`." },
         { PLACE_REDIRECT, TYPE_OTHER, "host", "a host name", .parse = parse_new_host, IN(PolicyAnswer, host),
