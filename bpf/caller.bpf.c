@@ -22,6 +22,7 @@
 /* By downstream; D's lock guards it. */
 struct caller_scratch {
         struct parsing parsing;
+        struct sm_work work;
         /* what was chosen */
         __u32 root;
         __u32 route_index, route_state, timeout_ms;
@@ -114,17 +115,39 @@ static __always_inline enum sm_slow check_request(struct sk_msg_md *msg, struct 
 }
 
 /* A frame of its own, as what follows, gone when the next one needs the room: the stack is 512 bytes. */
+static __noinline void search_route(struct caller_scratch *scratch, const struct sm_request_copy *copy,
+                                    const struct sm_socket_context *socket) {
+        const struct sm_request request = {
+                .bytes = copy->bytes,
+                .head = &scratch->parsing.head,
+                .work = &scratch->work,
+                .body_length = copy->length - scratch->parsing.head.length,
+                .body_complete = copy->length == copy->size,
+                .unit = socket->unit,
+                .uid = socket->uid,
+                .slice = socket->slice,
+                .random = bpf_get_prandom_u32(),
+        };
+
+        sm_search_route(NULL, scratch->root, &request);
+}
+
 static __noinline enum sm_reason choose_subset(struct caller_scratch *scratch,
                                                const struct sm_request_copy *copy) {
-        const struct sm_request request = { .bytes = copy->bytes, .head = &scratch->parsing.head };
+        const struct sm_request request = {
+                .bytes = copy->bytes,
+                .head = &scratch->parsing.head,
+                .work = &scratch->work,
+                .random = bpf_get_prandom_u32(),
+        };
         struct sm_choice choice;
         enum sm_reason reason;
 
-        reason = sm_choose_route(NULL, scratch->root, &request, &choice);
+        reason = sm_choice_of(NULL, &scratch->work.search, &choice);
         scratch->undecided = choice.undecided;
         if (reason != SM_REASON_NONE || choice.undecided)
                 return reason;
-        reason = sm_choose_subset(NULL, &choice);
+        reason = sm_choose_subset(NULL, &choice, &request);
         if (reason != SM_REASON_NONE)
                 return reason;
         scratch->route_index = choice.route_index;
@@ -133,6 +156,22 @@ static __noinline enum sm_reason choose_subset(struct caller_scratch *scratch,
         scratch->subset_index = choice.subset_index;
         scratch->subset_state = choice.subset->state;
         return SM_REASON_NONE;
+}
+
+static __noinline void find_key(struct caller_scratch *scratch, const struct sm_request_copy *copy) {
+        const struct sm_policy *policy = sm_cell_of(NULL, scratch->root);
+        const struct sm_request request = {
+                .bytes = copy->bytes,
+                .head = &scratch->parsing.head,
+                .work = &scratch->work,
+        };
+        const struct sm_subset *subset;
+
+        if (!policy)
+                return;
+        subset = sm_cell_of(NULL, scratch->root + policy->subsets + scratch->subset_index);
+        if (subset)
+                sm_key_of_subset(NULL, scratch->root, subset, &request);
 }
 
 static __noinline enum sm_reason choose_endpoint(struct sk_msg_md *msg, struct caller_scratch *scratch,
@@ -144,6 +183,7 @@ static __noinline enum sm_reason choose_endpoint(struct sk_msg_md *msg, struct c
                 .bytes = copy->bytes,
                 .head = &scratch->parsing.head,
                 .source = source,
+                .work = &scratch->work,
                 .cgroup = socket->cgroup,
                 .slice = socket->slice,
                 .random = bpf_get_prandom_u32(),
@@ -158,7 +198,7 @@ static __noinline enum sm_reason choose_endpoint(struct sk_msg_md *msg, struct c
                 return SM_REASON_INTERNAL;
         /* The kernel keeps the mapped form in the IPv6 fields of an IPv4 socket. */
         address_set(source, msg->local_ip6[0], msg->local_ip6[1], msg->local_ip6[2], msg->local_ip6[3]);
-        reason = sm_choose_endpoint(NULL, &choice, &request, bpf_ktime_get_ns(), NULL, 0);
+        reason = sm_take_endpoint(NULL, &choice, &request, bpf_ktime_get_ns(), NULL, 0);
         scratch->endpoint = choice.endpoint;
         return reason;
 }
@@ -329,11 +369,13 @@ static __always_inline enum sm_slow serve(struct sk_msg_md *msg, struct send *s)
         slow = check_request(msg, s);
         if (slow != SM_SLOW_NONE)
                 return slow;
+        search_route(s->scratch, s->copy, s->socket);
         reason = choose_subset(s->scratch, s->copy);
         if (reason != SM_REASON_NONE)
                 return answer(msg, s, reason);
         if (s->scratch->undecided)
                 return s->scratch->undecided;
+        find_key(s->scratch, s->copy);
         reason = choose_endpoint(msg, s->scratch, s->copy, s->socket);
         if (reason == SM_REASON_NONE)
                 return take(msg, s);

@@ -93,7 +93,7 @@ static __noinline enum sm_reason pick(const struct sm_request *request, int only
         __u64 now = bpf_ktime_get_ns();
 
         for (__u32 n = 0; n < FAMILY_TRIES; n++) {
-                reason = sm_choose_endpoint(NULL, choice, request, now, unreachable, n);
+                reason = sm_take_endpoint(NULL, choice, request, now, unreachable, n);
                 if (reason != SM_REASON_NONE)
                         return reason;
                 endpoint = sm_endpoint_at(NULL, choice->endpoint);
@@ -114,8 +114,8 @@ static __noinline enum sm_reason choose_subset(__u32 root, const struct sm_reque
                                                struct sm_choice *choice) {
         enum sm_reason reason;
 
-        reason = sm_choose_route(NULL, root, request, choice);
-        return reason != SM_REASON_NONE ? reason : sm_choose_subset(NULL, choice);
+        reason = sm_choose_route_for_connection(NULL, root, request, choice);
+        return reason != SM_REASON_NONE ? reason : sm_choose_subset(NULL, choice, request);
 }
 
 const __u8 not_known_yet[16] = {}; /* the same for all units of this host anyway */
@@ -128,6 +128,8 @@ static __always_inline enum sm_reason to_endpoint(struct sm_socket_context *sock
                 .source = not_known_yet,
                 .cgroup = socket->cgroup,
                 .slice = socket->slice,
+                .unit = socket->unit,
+                .uid = socket->uid,
                 .random = bpf_get_prandom_u32(),
         };
         struct sm_choice choice = {};

@@ -30,6 +30,10 @@
  * not follow. */
 #define sm_forget(x) asm volatile("" : "+r"(x))
 
+/* A function with a frame of its own: the stack of BPF is 512 bytes for all that are active, and the compiler
+ * adds up what it inlines. */
+#define SM_FRAME static __attribute__((noinline, unused))
+
 #define SM_WINDOW 32 /* bytes of a message that are looked at together */
 
 #ifdef __bpf__
@@ -50,73 +54,38 @@ static inline __u64 sm_eight_at(const __u8 *bytes, __u32 i, __u32 end) {
         return i <= SM_HEAD_KERNEL_MAX - 8 ? sm_little_endian(*(const __u64 *) (bytes + i)) : 0;
 }
 
+/* Of what a request is matched by: its head, and in the kernel its body behind it, in struct
+ * sm_request_copy. What is beyond counts as 0. */
+static inline __u8 sm_copy_byte(const __u8 *bytes, __u32 i) {
+        sm_forget(i);
+        return i < SM_REQUEST_KEPT_MAX ? bytes[i] : 0;
+}
+
+static inline __u64 sm_copy_eight(const __u8 *bytes, __u32 i, __u32 end) {
+        __u32 at = i < SM_REQUEST_KEPT_MAX - 8 ? i : SM_REQUEST_KEPT_MAX - 8, beyond = i - at;
+
+        sm_forget(at);
+        if (at > SM_REQUEST_KEPT_MAX - 8 || beyond > 7)
+                return 0;
+        return sm_little_endian(*(const __u64 *) (bytes + at)) >> (8 * beyond);
+}
+
+/* What offsets into the body are relative to, and its first byte there. */
+#define sm_body_bytes(q) ((q)->bytes)
+#define sm_body_offset(q) ((q)->head->length)
+
+/* Regular expressions are the relay's. */
+#define SM_REGEX_TEXT_MAX 0
+#define sm_regex_is_there(t) 0
+#define sm_regex_run(t, cell, bytes, length) 0
+
 /* Copies SM_WINDOW bytes of a message of `size` bytes from `position` on, or as many as there are. 0, or
  * negative. Defined by the including program, in bpf/message.h. */
 static inline int sm_message_read(void *message, __u32 position, __u32 size, __u8 *ret);
 
 #else
 
-struct sm_tables {
-        const struct sm_cell *cells;
-        const struct sm_service *services;
-        const struct sm_endpoint *endpoints;
-        struct sm_endpoint_state *endpoint_states;
-        struct sm_subset_state *subset_states;
-        struct sm_route_state *route_states;
-        struct sm_service_counters *service_counters;
-        struct sm_path_counters *service_paths, *slice_paths;
-        struct sm_slot *slots;
-        struct sm_downstream *downstreams;
-        struct sm_stack *idle_slots;
-        __u32 n_cells, n_services, n_endpoints, n_subsets, n_routes, n_slices;
-        __u32 n_slots, n_downstreams, n_idle_slots;
-};
-
-#define SM_ACCESSOR(name, type, array, count)                                             \
-        static inline type *name(const struct sm_tables *t, __u32 i) {                    \
-                return i < t->count ? &t->array[i] : NULL;                                \
-        }
-
-SM_ACCESSOR(sm_cell_at, const struct sm_cell, cells, n_cells)
-SM_ACCESSOR(sm_service_at, const struct sm_service, services, n_services)
-SM_ACCESSOR(sm_endpoint_at, const struct sm_endpoint, endpoints, n_endpoints)
-SM_ACCESSOR(sm_endpoint_state_at, struct sm_endpoint_state, endpoint_states, n_endpoints)
-SM_ACCESSOR(sm_subset_state_at, struct sm_subset_state, subset_states, n_subsets)
-SM_ACCESSOR(sm_route_state_at, struct sm_route_state, route_states, n_routes)
-SM_ACCESSOR(sm_service_counters_at, struct sm_service_counters, service_counters, n_services)
-SM_ACCESSOR(sm_service_paths_at, struct sm_path_counters, service_paths, n_services)
-SM_ACCESSOR(sm_slice_paths_at, struct sm_path_counters, slice_paths, n_slices)
-SM_ACCESSOR(sm_slot_entry, struct sm_slot, slots, n_slots)
-SM_ACCESSOR(sm_downstream_entry, struct sm_downstream, downstreams, n_downstreams)
-SM_ACCESSOR(sm_idle_entry, struct sm_stack, idle_slots, n_idle_slots)
-
-#undef SM_ACCESSOR
-
-/* Byte `i` of a head; the spans of a parsed head stay inside it. */
-static inline __u8 sm_byte_at(const __u8 *bytes, __u32 i) {
-        return bytes[i];
-}
-
-static inline __u64 sm_eight_at(const __u8 *bytes, __u32 i, __u32 end) {
-        __u64 eight = 0;
-
-        if (i < end)
-                __builtin_memcpy(&eight, bytes + i, end - i < 8 ? end - i : 8);
-        return sm_little_endian(eight);
-}
-
-static inline int sm_message_read(const void *message, __u32 position, __u32 size, __u8 *ret) {
-        __u32 n = size - position < SM_WINDOW ? size - position : SM_WINDOW;
-
-        __builtin_memcpy(ret, (const __u8 *) message + position, n);
-        return 0;
-}
-
-static inline void sm_loop(__u32 n, long (*step)(__u32, void *), void *context) {
-        for (__u32 i = 0; i < n; i++)
-                if (step(i, context) != 0)
-                        return;
-}
+#include "engine-native.h"
 
 #endif
 

@@ -135,14 +135,15 @@ static inline void sm_pick_try(struct sm_pick *p) {
 
 /* Fills in the results. `list` is the cell, absolute, of the ids of all n_list endpoints of the subset. */
 static inline void sm_pick_run(struct sm_pick *p, __u32 list, __u32 n_list) {
-        struct sm_pick all = *p;
+        __u32 slots = p->slots;
 
         sm_pick_try(p);
         if (p->endpoint)
                 return;
 
-        all.slots = list;
-        sm_loop(n_list < SM_SLOTS_MAX ? n_list : SM_SLOTS_MAX, sm_pick_look_for_any, &all);
-        if (all.any || !p->fallback)
+        p->slots = list;
+        sm_loop(n_list < SM_SLOTS_MAX ? n_list : SM_SLOTS_MAX, sm_pick_look_for_any, p);
+        p->slots = slots;
+        if (p->any || !p->fallback)
                 sm_loop(p->n < SM_SLOTS_MAX ? p->n : SM_SLOTS_MAX, sm_pick_from_key, p);
 }

@@ -46,6 +46,14 @@ static inline __u64 sm_flag_no_digit(__u64 eight) {
         return (~is_digit | eight) & SM_EACH_BYTE(0x80);
 }
 
+/* With capital letters made small. Exact for each byte. */
+static inline __u64 sm_lower_eight(__u64 eight) {
+        __u64 low = eight & SM_EACH_BYTE(0x7f);
+        __u64 is_capital = (low + SM_EACH_BYTE(0x80 - 'A')) & ~(low + SM_EACH_BYTE(0x7f - 'Z')) & ~eight;
+
+        return eight | (is_capital & SM_EACH_BYTE(0x80)) >> 2;
+}
+
 /* What the first `n` bytes say, 1 ... 8 digits: neighbours are put together, and then those neighbours. */
 static inline __u32 sm_decimal(__u64 eight, __u32 n) {
         __u64 v = (eight - SM_EACH_BYTE('0')) << (64 - 8 * n);

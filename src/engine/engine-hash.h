@@ -29,3 +29,25 @@ static inline __u64 sm_hash_finish(__u64 h) {
         h *= 0xc4ceb9fe1a85ec53ULL;
         return h ^ h >> 33;
 }
+
+/*
+ * Random numbers of one request: each use of sm_request.random adds a salt of its own, so that they are
+ * independent of each other.
+ */
+enum sm_salt {
+        SM_SALT_PICK, /* and the slots that are tried, up to SM_PICK_TRIES */
+        SM_SALT_SPLIT = 1000,
+        SM_SALT_ABORT,
+        SM_SALT_DELAY,
+        SM_SALT_MIRROR,
+        SM_SALT_FRACTION = 1 << 16, /* and the cell of the predicate, relative to its policy */
+};
+
+static inline __u32 sm_dice(__u32 random, __u32 salt) {
+        return (__u32) sm_hash_finish(random + ((__u64) salt << 32));
+}
+
+/* Whether it falls to that share of 2^32. */
+static inline int sm_dice_below(__u32 random, __u32 salt, __u64 share) {
+        return sm_dice(random, salt) < share;
+}

@@ -2,96 +2,18 @@
 #pragma once
 
 #include "engine-hash.h"
-#include "engine-match.h"
+#include "engine-pairs.h"
 
 /*
- * The key of a consistent hash: what a subset says that it is taken of (enum sm_hash_source). Of several
- * fields of the header's name, and of several Cookie fields, the first counts.
+ * The key of a consistent hash or a sticky split: what it is taken of (enum sm_hash_source). Of several fields
+ * of the header's name, and of several such cookies, the first counts.
  */
 
-struct sm_key {
-        const struct sm_tables *t;
-        const struct sm_request *q;
-        struct sm_text_place name; /* of the header or cookie */
-        __u32 offset;              /* where to look, in the head */
-        __u32 length;              /* how far */
-        __u32 found_offset;        /* result */
-        __u32 found_length;
-        __u32 found;
-        __u64 hash;
-};
-
 static inline long sm_key_hash_byte(__u32 i, void *context) {
-        struct sm_key *k = context;
+        struct sm_match *m = context;
 
-        k->hash = sm_hash_add(k->hash, sm_byte_at(k->q->bytes, k->found_offset + i));
+        m->w->hash = sm_hash_add(m->w->hash, sm_copy_byte(m->bytes, m->w->find.value_offset + i));
         return 0;
-}
-
-static inline long sm_key_find_field(__u32 i, void *context) {
-        struct sm_key *k = context;
-        const struct sm_field *f;
-
-        if (i >= SM_HEAD_FIELDS_MAX)
-                return 1;
-        f = &k->q->head->fields[i];
-        if (f->name.length != k->name.length ||
-            !sm_text_stands(k->t, &k->name, k->q->bytes, f->name.offset, 1))
-                return 0;
-        k->found_offset = f->value.offset;
-        k->found_length = f->value.length;
-        k->found = 1;
-        return 1;
-}
-
-/* Whether a cookie-pair starts at byte i: "name=", at the start or behind ";" and at most one space (RFC
- * 6265, section 4.2.1). */
-static inline long sm_key_find_cookie(__u32 i, void *context) {
-        struct sm_key *k = context;
-        __u32 at = k->offset + i, end = k->offset + k->length, equals = at + k->name.length;
-        __u8 before = 0;
-
-        if (equals >= end || sm_byte_at(k->q->bytes, equals) != '=')
-                return 0;
-        if (i > 0)
-                before = sm_byte_at(k->q->bytes, at - 1);
-        if (i > 1 && before == ' ')
-                before = sm_byte_at(k->q->bytes, at - 2);
-        if (i > 0 && before != ';')
-                return 0;
-        if (!sm_text_stands(k->t, &k->name, k->q->bytes, at, 0))
-                return 0;
-        k->found_offset = equals + 1;
-        k->found_length = end - equals - 1;
-        k->found = 1;
-        return 1;
-}
-
-static inline long sm_key_find_semicolon(__u32 i, void *context) {
-        struct sm_key *k = context;
-
-        if (sm_byte_at(k->q->bytes, k->found_offset + i) != ';')
-                return 0;
-        k->length = i;
-        return 1;
-}
-
-static inline void sm_key_cookie(struct sm_key *k) {
-        const struct sm_head *head = k->q->head;
-        __u32 i = head->known[SM_FIELD_COOKIE] - 1U;
-
-        if (i >= SM_HEAD_FIELDS_MAX)
-                return;
-        k->offset = head->fields[i].value.offset;
-        k->length = head->fields[i].value.length;
-        if (k->length == 0)
-                return;
-        sm_loop(k->length, sm_key_find_cookie, k);
-        if (!k->found || k->found_length == 0)
-                return;
-        k->length = k->found_length;
-        sm_loop(k->found_length, sm_key_find_semicolon, k);
-        k->found_length = k->length;
 }
 
 static inline int sm_key_of_source(const struct sm_request *q, __u64 *ret) {
@@ -105,30 +27,72 @@ static inline int sm_key_of_source(const struct sm_request *q, __u64 *ret) {
         return 1;
 }
 
-/* 0 if the request lacks what the hash is taken of; an empty value is one. */
-static inline int sm_key_of_request(const struct sm_tables *t, __u32 base, const struct sm_subset *subset,
-                                    const struct sm_request *q, __u64 *ret) {
-        struct sm_key k = {
-                .t = t,
-                .q = q,
-                .name.cell = base + subset->hash_name.cell,
-                .name.length = subset->hash_name.length,
+static inline long sm_key_field_step(__u32 i, void *context) {
+        struct sm_match *m = context;
+
+        m->w->key_found = (__u32) sm_find_in_field(m, i);
+        return m->w->key_found != 0;
+}
+
+static inline long sm_key_cookie_step(__u32 i, void *context) {
+        struct sm_match *m = context;
+        enum sm_pairs_turn turn = sm_pairs_next(m);
+
+        m->w->key_found = turn == SM_PAIRS_FOUND;
+        return turn != SM_PAIRS_GO_ON;
+}
+
+/* Looks for the key of a request with a head, for sm_key_of_request(): `source` is an enum sm_hash_source. */
+SM_FRAME void sm_key_find(const struct sm_tables *t, const struct sm_text_place *name, __u32 source,
+                          const struct sm_request *q) {
+        struct sm_match m = { .t = t, .q = q, .w = q->work, .bytes = q->bytes };
+
+        m.w->key_found = 0;
+        if (name->length == 0)
+                return;
+        sm_find_start(&m, name);
+        if (source == SM_HASH_HEADER && q->head->n_fields > 0)
+                sm_loop(q->head->n_fields, sm_key_field_step, &m);
+        if (source == SM_HASH_COOKIE && q->head->known[SM_FIELD_COOKIE] > 0)
+                sm_loop(sm_pairs_start_cookies(&m), sm_key_cookie_step, &m);
+        if (!m.w->key_found)
+                return;
+        m.w->hash = sm_hash_start(m.w->find.value_length);
+        if (m.w->find.value_length > 0)
+                sm_loop(m.w->find.value_length, sm_key_hash_byte, &m);
+        m.w->hash = sm_hash_finish(m.w->hash);
+}
+
+/* 0 if the request lacks what the hash is taken of; an empty value is something. */
+static inline int sm_key_of_request(const struct sm_request *q, __u32 source, __u64 *ret) {
+        if (source == SM_HASH_SOURCE_ADDRESS)
+                return sm_key_of_source(q, ret);
+        if (!q->head || !q->work->key_found)
+                return 0;
+        *ret = q->work->hash;
+        return 1;
+}
+
+/* The key of a consistent hash; before the endpoint is taken. */
+static inline void sm_key_of_subset(const struct sm_tables *t, __u32 base, const struct sm_subset *subset,
+                                    const struct sm_request *q) {
+        const struct sm_text_place name = {
+                .cell = base + subset->hash_name.cell,
+                .length = subset->hash_name.length,
         };
 
-        if (subset->hash == SM_HASH_SOURCE_ADDRESS)
-                return sm_key_of_source(q, ret);
-        if (!q->head || k.name.length == 0)
-                return 0;
-        if (subset->hash == SM_HASH_COOKIE)
-                sm_key_cookie(&k);
-        else if (q->head->n_fields > 0)
-                sm_loop(q->head->n_fields, sm_key_find_field, &k);
-        if (!k.found)
-                return 0;
+        if (q->head && subset->balance == SM_BALANCE_CONSISTENT_HASH)
+                sm_key_find(t, &name, subset->hash, q);
+}
 
-        k.hash = sm_hash_start(k.found_length);
-        if (k.found_length > 0)
-                sm_loop(k.found_length, sm_key_hash_byte, &k);
-        *ret = sm_hash_finish(k.hash);
-        return 1;
+/* The key of a split; before the subset is taken. */
+static inline void sm_key_of_route(const struct sm_tables *t, __u32 base, const struct sm_route *route,
+                                   const struct sm_request *q) {
+        const struct sm_text_place name = {
+                .cell = base + route->split_hash_name.cell,
+                .length = route->split_hash_name.length,
+        };
+
+        if (q->head && route->split_by == SM_SPLIT_BY_KEY)
+                sm_key_find(t, &name, route->split_hash, q);
 }

@@ -11,6 +11,7 @@ static const __u8 source[16] = { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 
 /* A parsed request, with the head in memory of exactly its size. */
 typedef struct TestRequest {
         struct sm_head head;
+        struct sm_work work;
         struct sm_request q;
         __u8 *bytes;
 } TestRequest;
@@ -24,7 +25,8 @@ static void request_start(TestRequest *r, const char *target, const char *fields
         r->bytes = test_copy(text, (size_t) n);
         sm_head_start(&parser, &r->head, SM_HEAD_REQUEST, SM_HEAD_MAX);
         assert_int_equal(sm_head_parse(&parser, &r->head, r->bytes, (__u32) n), n);
-        r->q = (struct sm_request) { .bytes = r->bytes, .head = &r->head, .source = source, .random = 7 };
+        r->q = (struct sm_request) { .bytes = r->bytes, .head = &r->head, .source = source,
+                                    .work = &r->work, .random = 7 };
 }
 
 static void request_done(TestRequest *r) {
@@ -44,6 +46,15 @@ static __u32 route_of(TestTables *t, const char *host, const char *target) {
         assert_ptr_equal(c.route, test_cell(t, c.policy->routes + c.route_index));
         request_done(&r);
         return c.route_index;
+}
+
+/* All three steps. */
+static enum sm_reason pick(TestTables *t, TestRequest *r, struct sm_choice *c) {
+        enum sm_reason reason = sm_choose_route(&t->view, TEST_BASE, &r->q, c);
+
+        if (reason == SM_REASON_NONE)
+                reason = sm_choose_subset(&t->view, c, &r->q);
+        return reason == SM_REASON_NONE ? sm_choose_endpoint(&t->view, c, &r->q, 0, NULL, 0) : reason;
 }
 
 static void test_routes(void **state) {
@@ -134,7 +145,7 @@ static void test_split(void **state) {
         request_start(&r, "/v2", "Host: api.example\r\n");
         for (size_t i = 0; i < COUNT(expected); i++) {
                 assert_int_equal(sm_choose_route(&t.view, TEST_BASE, &r.q, &c), SM_REASON_NONE);
-                assert_int_equal(sm_choose_subset(&t.view, &c), SM_REASON_NONE);
+                assert_int_equal(sm_choose_subset(&t.view, &c, &r.q), SM_REASON_NONE);
                 assert_int_equal(c.subset_index, expected[i]);
                 assert_ptr_equal(c.subset, test_cell(&t, c.policy->subsets + expected[i]));
         }
@@ -153,14 +164,14 @@ static void test_broken_tables(void **state) {
         request_start(&r, "/v2", "Host: api.example\r\n");
         route = test_cell(&t, test_policy(&t)->routes + TEST_ROUTE_API);
         test_set_schedule(&t, &route->split, (const __u32[]) { 5 }, 1);
-        assert_int_equal(sm_pick_for_connection(&t.view, TEST_BASE, &r.q, 0, &c), SM_REASON_INTERNAL);
+        assert_int_equal(pick(&t, &r, &c), SM_REASON_INTERNAL);
         route->split.slots = TEST_CELLS;
-        assert_int_equal(sm_pick_for_connection(&t.view, TEST_BASE, &r.q, 0, &c), SM_REASON_INTERNAL);
+        assert_int_equal(pick(&t, &r, &c), SM_REASON_INTERNAL);
         route->split.n = 0;
-        assert_int_equal(sm_pick_for_connection(&t.view, TEST_BASE, &r.q, 0, &c), SM_REASON_NO_ENDPOINT);
+        assert_int_equal(pick(&t, &r, &c), SM_REASON_NO_ENDPOINT);
         route->split.n = 2;
         route->state = TEST_IDS;
-        assert_int_equal(sm_pick_for_connection(&t.view, TEST_BASE, &r.q, 0, &c), SM_REASON_INTERNAL);
+        assert_int_equal(pick(&t, &r, &c), SM_REASON_INTERNAL);
         route->predicates = TEST_CELLS;
         assert_int_equal(sm_choose_route(&t.view, TEST_BASE, &r.q, &c), SM_REASON_NONE);
         assert_int_equal(c.route_index, TEST_ROUTE_REST);
@@ -177,26 +188,25 @@ static void test_restore(void **state) {
         for (__u32 i = 0; i < 3; i++) {
                 __u32 split, cursor;
 
-                assert_int_equal(sm_pick_for_connection(&t.view, TEST_BASE, &r.q, 0, &chosen),
+                assert_int_equal(pick(&t, &r, &chosen),
                                  SM_REASON_NONE);
                 split = t.route_states[chosen.route->state].cursor;
                 cursor = t.subset_states[chosen.subset->state].cursor;
                 assert_true(sm_choice_restore(&t.view, TEST_BASE, chosen.route_index, chosen.subset_index,
-                                              chosen.endpoint, &c));
+                                              chosen.endpoint, 0, &c));
                 assert_memory_equal(&c, &chosen, sizeof(c));
                 assert_int_equal(t.route_states[chosen.route->state].cursor, split);
                 assert_int_equal(t.subset_states[chosen.subset->state].cursor, cursor);
         }
         request_done(&r);
 
-        assert_false(sm_choice_restore(&t.view, TEST_BASE, TEST_ROUTES, 0, 1, &c));
-        assert_false(sm_choice_restore(&t.view, TEST_BASE, 0, 5, 1, &c));
-        assert_false(sm_choice_restore(&t.view, TEST_BASE, 0, 0, 0, &c));
-        assert_false(sm_choice_restore(&t.view, TEST_BASE, 0, 0, TEST_IDS, &c));
-        assert_false(sm_choice_restore(&t.view, 0, 0, 0, 1, &c));
-        assert_false(sm_choice_restore(&t.view, TEST_CELLS, 0, 0, 1, &c));
+        assert_false(sm_choice_restore(&t.view, TEST_BASE, TEST_ROUTES, 0, 1, 0, &c));
+        assert_false(sm_choice_restore(&t.view, TEST_BASE, 0, 5, 1, 0, &c));
+        assert_false(sm_choice_restore(&t.view, TEST_BASE, 0, 0, TEST_IDS, 0, &c));
+        assert_false(sm_choice_restore(&t.view, 0, 0, 0, 1, 0, &c));
+        assert_false(sm_choice_restore(&t.view, TEST_CELLS, 0, 0, 1, 0, &c));
         test_policy(&t)->subsets = TEST_CELLS;
-        assert_false(sm_choice_restore(&t.view, TEST_BASE, 0, 0, 1, &c));
+        assert_false(sm_choice_restore(&t.view, TEST_BASE, 0, 0, 1, 0, &c));
 }
 
 /* The key that a request has, 0 if it has none. */
@@ -209,7 +219,8 @@ static __u64 key_of(TestTables *t, __u32 subset, const char *fields) {
 
         snprintf(text, sizeof(text), "Host: x\r\n%s", fields);
         request_start(&r, "/", text);
-        found = sm_key_of_request(&t->view, TEST_BASE, s, &r.q, &key);
+        sm_key_of_subset(&t->view, TEST_BASE, s, &r.q);
+        found = sm_key_of_request(&r.q, s->hash, &key);
         assert_int_equal(found, key != 0);
         request_done(&r);
         return key;
@@ -260,12 +271,12 @@ static void test_hash_source(void **state) {
 
         test_full_policy(&t);
         s = test_cell(&t, test_policy(&t)->subsets + 4);
-        assert_int_equal(sm_key_of_request(&t.view, TEST_BASE, s, &q, &first), 1);
+        assert_int_equal(sm_key_of_request(&q, s->hash, &first), 1);
         q.cgroup = 1;
-        assert_int_equal(sm_key_of_request(&t.view, TEST_BASE, s, &q, &second), 1);
+        assert_int_equal(sm_key_of_request(&q, s->hash, &second), 1);
         assert_true(first != second);
         q.source = NULL;
-        assert_int_equal(sm_key_of_request(&t.view, TEST_BASE, s, &q, &second), 0);
+        assert_int_equal(sm_key_of_request(&q, s->hash, &second), 0);
 }
 
 /* One key, one endpoint, whatever is drawn at random; without a key it is drawn. */
@@ -279,7 +290,7 @@ static void test_hash_decides(void **state) {
         request_start(&r, "/", "Host: a.shop.example\r\nX-User: carol\r\n");
         for (__u32 i = 0; i < 50; i++) {
                 r.q.random = i;
-                assert_int_equal(sm_pick_for_connection(&t.view, TEST_BASE, &r.q, 0, &c), SM_REASON_NONE);
+                assert_int_equal(pick(&t, &r, &c), SM_REASON_NONE);
                 assert_int_equal(c.subset_index, 1);
                 first = first ?: c.endpoint;
                 assert_int_equal(c.endpoint, first);
@@ -289,7 +300,7 @@ static void test_hash_decides(void **state) {
         request_start(&r, "/", "Host: a.shop.example\r\n");
         for (__u32 i = 0; i < 200; i++) {
                 r.q.random = i;
-                assert_int_equal(sm_pick_for_connection(&t.view, TEST_BASE, &r.q, 0, &c), SM_REASON_NONE);
+                assert_int_equal(pick(&t, &r, &c), SM_REASON_NONE);
                 seen |= 1U << c.endpoint;
         }
         assert_int_equal(seen, 0x3fffe);

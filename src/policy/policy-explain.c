@@ -17,6 +17,7 @@ typedef struct Question {
         const struct sm_tables *t;
         struct sm_choice choice;
         struct sm_request request;
+        struct sm_work work;
         bool (*is_own)(const struct in6_addr *address);
         struct sm_head head;
         char *text;
@@ -277,7 +278,8 @@ static int explain_hash(ExplainSubset *s, Question *q, const struct sm_subset *s
                 s->hash = NULL;
                 return -ENOMEM;
         }
-        if (!sm_key_of_request(q->t, q->choice.base, subset, &q->request, &key))
+        sm_key_of_subset(q->t, q->choice.base, subset, &q->request);
+        if (!sm_key_of_request(&q->request, subset->hash, &key))
                 return 0;
         q->choice.subset = subset;
         (void) sm_choose_endpoint(q->t, &q->choice, &q->request, now_nsec(), NULL, 0);
@@ -401,6 +403,7 @@ int policy_explain(const struct sm_tables *t, uint32_t service, const ExplainReq
         if (!q->choice.policy)
                 return -ENOENT;
         q->request.source = request->source.s6_addr;
+        q->request.work = &q->work;
         q->is_own = request->is_own;
         e->route = -1;
         r = explain(e, q, request);

@@ -37,6 +37,7 @@ void exchange_fill_request(const Exchange *x, struct sm_request *ret) {
                 .bytes = buffer_at(d->in),
                 .head = &x->head,
                 .source = d->source,
+                .work = &x->worker->matching,
                 .cgroup = d->cgroup,
                 .slice = d->slice,
                 .random = worker_random(x->worker),

@@ -102,7 +102,8 @@ bool fast_choice(const Fast *f, const struct sm_tables *t, uint64_t at, uint32_t
         const struct sm_downstream *s = f->shared;
 
         return s && sm_load(&f->shared->chosen_at) == at && s->chosen_root == base &&
-                sm_choice_restore(t, base, s->chosen_route, s->chosen_subset, s->chosen_endpoint, ret) &&
+                sm_choice_restore(t, base, s->chosen_route, s->chosen_subset, s->chosen_endpoint,
+                                  s->chosen_effects, ret) &&
                 ret->policy->revision == s->chosen_revision;
 }
 

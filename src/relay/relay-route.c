@@ -41,7 +41,7 @@ enum sm_reason route_choose(Exchange *x) {
         reason = sm_choose_route(t, base, &q, &x->choice);
         if (reason != SM_REASON_NONE)
                 return reason;
-        return sm_choose_subset(t, &x->choice);
+        return sm_choose_subset(t, &x->choice, &q);
 }
 
 /* The decision is complete, of which the reason is part. What was chosen counts once, however often it is

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "../engine/engine-request.h"
 #include "relay-buffer.h"
 #include "relay-fast.h"
 #include "relay-list.h"
@@ -54,6 +55,7 @@ typedef struct Worker {
         Pool pool;
         Slots slots;
         RegexCache regexes;
+        struct sm_work matching; /* while a choice is made */
 
         TimerWheel timers;
         Timer housekeeping;

@@ -281,14 +281,17 @@ static void test_choice(void **state) {
         policy->n_routes = policy->n_subsets = 1;
         policy->routes = 1;
         policy->subsets = 2;
+        ((struct sm_route *) cells[2].bytes)->split.n = 1;
         assert_false(fast_choice(&b->d.fast, t, SM_NOTHING_CHOSEN - 1, 1, &c));
         s->chosen_root = 1;
         s->chosen_endpoint = 7;
+        s->chosen_effects = SM_EFFECT_MIRROR;
         s->chosen_at = 100;
         assert_false(fast_choice(&b->d.fast, t, 99, 1, &c));
         assert_false(fast_choice(&b->d.fast, t, 100, 2, &c));
         assert_true(fast_choice(&b->d.fast, t, 100, 1, &c));
         assert_int_equal(c.endpoint, 7);
+        assert_int_equal(c.effects, SM_EFFECT_MIRROR);
         assert_ptr_equal(c.policy, policy);
         policy->revision = 2; /* another policy at the same place */
         assert_false(fast_choice(&b->d.fast, t, 100, 1, &c));

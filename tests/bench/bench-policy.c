@@ -192,6 +192,7 @@ static double time_picks(const Bench *b, const char *target, bool each) {
         static const __u8 source[16] = { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 };
         struct sm_head_parser parser;
         struct sm_head head;
+        struct sm_work work;
         struct sm_choice choice;
         char text[128];
         const uint64_t now = now_nsec();
@@ -205,10 +206,10 @@ static double time_picks(const Bench *b, const char *target, bool each) {
         for (uint32_t i = 0; i < PICKS; i++) {
                 const uint32_t service = 1 + (each ? i % (uint32_t) b->n_services : 0);
                 const struct sm_request q = { .bytes = (const __u8 *) text, .head = &head, .source = source,
-                                              .random = i };
+                                              .work = &work, .random = i };
 
                 require(sm_choose_route(t, t->services[service].root, &q, &choice) == SM_REASON_NONE &&
-                        sm_choose_subset(t, &choice) == SM_REASON_NONE &&
+                        sm_choose_subset(t, &choice, &q) == SM_REASON_NONE &&
                         sm_choose_endpoint(t, &choice, &q, now, NULL, 0) == SM_REASON_NONE, "choosing");
         }
         require(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end) == 0, "clock_gettime()");

@@ -7,15 +7,19 @@
  * `output`. */
 
 struct engine_input {
-        __u8 bytes[SM_HEAD_KERNEL_MAX];
+        __u8 bytes[SM_REQUEST_KEPT_MAX];
         __u8 source[16];
         __u64 cgroup;
+        __u64 unit;
         __u64 now;
-        __u32 length; /* of bytes */
+        __u32 length; /* of bytes, head and body */
         __u32 kind;   /* enum sm_head_kind */
         __u32 limit;
         __u32 base; /* cell of the policy */
         __u32 random;
+        __u32 slice;
+        __u32 uid;
+        __u32 body_complete;
         __u32 connection; /* of a tcp service: no head */
 };
 
@@ -23,6 +27,7 @@ struct engine_output {
         struct sm_head_parser parser;
         struct sm_head head;
         struct sm_head_progress progress;
+        struct sm_work work; /* whatever it comes to */
         __s32 parsed; /* what sm_head_step() returned last */
         __u32 plain;  /* sm_request_is_plain() or sm_response_cut() */
         struct sm_span cut;
@@ -32,4 +37,6 @@ struct engine_output {
         __u32 endpoint;
         __u32 passed_over;
         __u32 panic;
+        __u32 undecided;
+        __u32 effects;
 };

@@ -29,13 +29,13 @@ static const struct {
         const char *program;
         int instructions;
 } recorded[] = {
-        { "sm_connect4", 177680 },
-        { "sm_connect6", 177744 },
+        { "sm_connect4", 63566 },
+        { "sm_connect6", 63620 },
         { "sm_enrol", 516 },
         { "sm_getpeername4", 16 },
         { "sm_getpeername6", 22 },
         { "sm_msg_accepted", 65 },
-        { "sm_msg_caller", 63697 },
+        { "sm_msg_caller", 112566 },
         { "sm_msg_server", 22924 },
         { "sm_pass", 2 },
         { "sm_relay_sock_ops", 51 },

@@ -77,17 +77,43 @@ static void input_start(struct engine_input *in, const char *text, size_t n, enu
         in->cgroup = 4711;
 }
 
+static enum sm_reason choose(const struct engine_input *in, TestTables *t, const struct sm_request *q,
+                             struct sm_choice *choice) {
+        enum sm_reason reason = sm_choose_route(&t->view, in->base, q, choice);
+
+        if (reason != SM_REASON_NONE)
+                return reason;
+        sm_count_shadows(&t->view, choice);
+        if (choice->undecided)
+                return SM_REASON_NONE;
+        sm_choose_effects(&t->view, choice, q);
+        reason = sm_choose_subset(&t->view, choice, q);
+        return reason != SM_REASON_NONE ? reason : sm_choose_endpoint(&t->view, choice, q, in->now, NULL, 0);
+}
+
 static void choose_natively(const struct engine_input *in, TestTables *t, struct engine_output *out) {
         struct sm_request q = {
                 .bytes = in->bytes,
                 .head = in->connection ? NULL : &out->head,
+                .work = &out->work,
                 .source = in->source,
+                .body = in->bytes + out->head.length,
+                .body_length = in->length - out->head.length,
+                .body_complete = in->body_complete,
                 .cgroup = in->cgroup,
+                .unit = in->unit,
+                .uid = in->uid,
+                .slice = in->slice,
                 .random = in->random,
         };
         struct sm_choice choice;
 
-        out->reason = sm_pick_for_connection(&t->view, in->base, &q, in->now, &choice);
+        if (in->connection)
+                out->reason = sm_pick_for_connection(&t->view, in->base, &q, in->now, &choice);
+        else
+                out->reason = choose(in, t, &q, &choice);
+        out->undecided = choice.undecided;
+        out->effects = choice.effects;
         out->route_index = choice.route_index;
         out->subset_index = choice.subset_index;
         out->endpoint = choice.endpoint;
@@ -148,6 +174,8 @@ static void compare(const struct engine_input *in, TestTables *t, struct engine_
         assert_int_equal(kernel.endpoint, native->endpoint);
         assert_int_equal(kernel.passed_over, native->passed_over);
         assert_int_equal(kernel.panic, native->panic);
+        assert_int_equal(kernel.undecided, native->undecided);
+        assert_int_equal(kernel.effects, native->effects);
         assert_memory_equal(maps.subset_states, t->subset_states, sizeof(t->subset_states));
         assert_memory_equal(maps.route_states, t->route_states, sizeof(t->route_states));
         assert_memory_equal(maps.endpoint_states, t->endpoint_states, sizeof(t->endpoint_states));
@@ -181,9 +209,9 @@ static void test_limit(void **state) {
         }
 
         /* The largest, and with the most fields. */
-        memset(in.bytes, 'x', sizeof(in.bytes));
+        memset(in.bytes, 'x', SM_HEAD_KERNEL_MAX);
         memcpy(in.bytes, PREFIX "A:", sizeof(PREFIX) + 1);
-        memcpy(in.bytes + sizeof(in.bytes) - 4, "\r\n\r\n", 4);
+        memcpy(in.bytes + SM_HEAD_KERNEL_MAX - 4, "\r\n\r\n", 4);
         in.length = in.limit = SM_HEAD_KERNEL_MAX;
         compare(&in, &t, &out);
         assert_int_equal(out.parsed, SM_HEAD_KERNEL_MAX);
