@@ -27,10 +27,19 @@ KEYS = ['user', 'tier', 'items', 'id', 'n', 'a/b', 'm~n', '']
 FORM = 'application/x-www-form-urlencoded'
 
 
+def texts(form):
+    """That a value is compared with."""
+    if isinstance(form, str):
+        return [form]
+    return [text for op, text in form.items() if op in ('exact', 'prefix', 'suffix')]
+
+
 class Generator:
     def __init__(self, seed):
         self.random = random.Random(seed)
         self.choice = self.random.choice
+        self.constants = []  # texts that the service compares with
+        self.near = []       # the same while its requests are made
 
     def chance(self, p):
         return self.random.random() < p
@@ -41,6 +50,9 @@ class Generator:
     # Services
 
     def value(self):
+        if self.near and self.chance(0.5):
+            text = self.choice(self.near)
+            return self.choice([text, text, text, f'{text}a', f'a{text}', text[:-1]])
         return LONG if self.chance(0.05) else self.choice(VALUES)
 
     def form(self):
@@ -49,14 +61,17 @@ class Generator:
         if kind < 2:
             return self.value()
         text = self.value()
-        part = text[:self.random.randint(0, len(text))].removesuffix('\xc3') or 'a'
+        part = text[:self.random.randint(0, len(text))].removesuffix('\xc3').strip() or 'a'
         bounds = sorted(self.random.choices([-7, 0, 1, 7, 42, 100, 10 ** 12], k=2))
-        return [{'exact': text}, {'prefix': part}, {'suffix': text[-len(part):].removeprefix('\xa9') or 'a'},
+        end = text[-len(part):].removeprefix('\xa9').strip() or 'a'
+        return [{'exact': text}, {'prefix': part}, {'suffix': end},
                 {'present': self.choice(['true', 'false'])}, {'range': '{}..{}'.format(*bounds)},
                 {'regex': self.choice(REGEXES)}][kind - 2]
 
     def forms(self, names):
-        return {name: self.form() for name in self.some(names)}
+        forms = {name: self.form() for name in self.some(names, 1 if self.chance(0.7) else 2)}
+        self.constants += [text for form in forms.values() for text in texts(form)]
+        return forms
 
     def path(self, rare=0.0):
         pool = RARE_SEGMENTS if self.chance(rare) else SEGMENTS
@@ -77,7 +92,7 @@ class Generator:
             body['first'] = self.choice(['16', '64', '1K', '16K'])
         kinds = self.some(['json', 'form', 'contains'], 1 if self.chance(0.8) else 3)
         if 'json' in kinds:
-            body['json'] = self.forms(POINTERS)
+            body['json'] = self.forms(POINTERS if self.chance(0.3) else POINTERS[:5])
         if 'form' in kinds:
             body['form'] = self.forms(PARAMETERS)
         if 'contains' in kinds:
@@ -117,6 +132,7 @@ class Generator:
         return [self.match(depth + 1) for _ in range(self.random.randint(1, 3))]
 
     def service(self):
+        self.near, self.constants = [], []
         routes = []
         for number in range(self.random.randint(1, 6)):
             route = {'name': f'r{number}', 'match': self.match(), 'to': self.choice(['stable', 'canary'])}
@@ -134,6 +150,7 @@ class Generator:
                 if self.chance(0.4):
                     paths[key] = self.choice(['refuse', 'keep'])
             service['paths'] = paths
+        self.near = self.constants
         return service
 
     # Requests
@@ -168,9 +185,9 @@ class Generator:
         return self.choice([0, 7, -7, 42, 1.5, 1e30, True, False, None, 10 ** 12])
 
     def json(self):
-        document = {'user': {'tier': self.value()}, 'items': [{'id': self.json_value(2)}, self.value()],
-                    'n': self.choice([0, 7, 42, 'gold'])}
-        if self.chance(0.4):
+        document = {'user': {'tier': self.value()}, 'items': [{'id': self.value()}, self.value()],
+                    'n': self.choice([0, 7, 42, self.value()])}
+        if self.chance(0.3):
             document = self.json_value(0)
         text = json.dumps(document, indent=self.choice([None, 1]), ensure_ascii=self.chance(0.5))
         text = text.encode().decode('latin-1')
@@ -183,13 +200,13 @@ class Generator:
 
     def body(self):
         """(body, content type)"""
-        kind = self.random.randrange(6)
-        if kind < 2:
+        kind = self.random.randrange(8)
+        if kind < 3:
             return self.json(), 'application/json'
-        if kind == 2:
+        if kind < 5:
             kind = self.choice([FORM, f'{FORM}; charset=utf-8', FORM.title(), 'text/plain'])
             return self.pairs(PARAMETERS), kind
-        if kind == 3:
+        if kind == 5:
             filler = 'x' * self.random.choice([0, 10, 60, 1020, 5000])
             return filler + self.choice(['needle', 'gold', 'needl']) + filler[:5], 'text/plain'
         return '', ''

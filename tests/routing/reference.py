@@ -10,7 +10,7 @@ import re
 import string
 
 UNRESERVED = set(string.ascii_letters + string.digits + '-._~')
-BODY_FIRST = 4096  # what is looked at of a body unless `first` says otherwise
+BODY_FIRST = 16384  # what is looked at of a body unless `first` says otherwise
 AMBIGUOUS = 'ambiguous-path'
 
 
@@ -34,11 +34,13 @@ class Request:
         return pairs(self.target.partition('?')[2])
 
     def cookies(self):
+        """[(name, value)] of all Cookie fields."""
         found = []
-        for pair in ';'.join(self.values('cookie')).split(';'):
-            name, equals, value = pair.strip(' \t').partition('=')
-            if equals:
-                found.append((name, value))
+        for field in self.values('cookie'):
+            for pair in field.split(';'):
+                name, equals, value = pair.removeprefix(' ').partition('=')
+                if equals:
+                    found.append((name, value))
         return found
 
     def values(self, name):
@@ -125,8 +127,9 @@ def is_value_by(op, text, value):
         return re.search(text, value) is not None
     assert op == 'range', op
     low, high = text.split('..')
-    number = re.fullmatch('-?[0-9]+', value)
-    return bool(number) and int(low) <= int(value) <= int(high)
+    if not re.fullmatch('-?[0-9]+', value):
+        return False
+    return (not low or int(low) <= int(value)) and (not high or int(value) <= int(high))
 
 
 def any_value(form, values):
@@ -157,8 +160,6 @@ def match_host(form, request, _):
 
 
 def match_path(form, request, path):
-    forms = form if isinstance(form, dict) else {'exact': form}
-
     def one(op, text):
         if op == 'exact':
             return path == text
@@ -168,7 +169,8 @@ def match_path(form, request, path):
             return re.search(text, path) is not None
         assert op == 'prefix', op
         return path == text or path.startswith(text if text.endswith('/') else text + '/')
-    return all(one(op, text) for op, text in forms.items())
+    return any(all(one(op, text) for op, text in (f if isinstance(f, dict) else {'exact': f}).items())
+               for f in as_list(form))
 
 
 def match_method(form, request, _):
@@ -202,9 +204,17 @@ def match_callers(form, request, _):
 
 
 def match_source(form, request, _):
-    address = ipaddress.ip_address(request.source)
-    networks = [ipaddress.ip_network(n, strict=False) for n in as_list(form)]
-    return any(n.version == address.version and address in n for n in networks)
+    def mapped(address):
+        """Those of IPv4 are part of those of IPv6: ::/0 is all."""
+        number = int(ipaddress.ip_address(address))
+        return number if ':' in address else number | 0xffff << 32
+
+    def one(network):
+        address, _, length = network.partition('/')
+        width = 128 if ':' in address else 32
+        rest = width - int(length or width)
+        return mapped(address) >> rest == mapped(request.source) >> rest
+    return any(one(network) for network in as_list(form))
 
 
 def match_fraction(form, request, _):
@@ -215,25 +225,21 @@ def match_fraction(form, request, _):
 
 
 def match_body(form, request, _):
-    looked_at = request.body[:size(form['first']) if 'first' in form else BODY_FIRST]
-    whole = looked_at == request.body
+    looked_at = request.body[:size(form['first']) if 'first' in form else BODY_FIRST]  # as if that were all
     results = []
     if 'contains' in form:
-        results.append(form['contains'] in looked_at)
+        results.append(any(text in looked_at for text in as_list(form['contains'])))
     for name, f in form.get('form', {}).items():
-        results.append(any_value(f, form_fields(request, looked_at, whole, name)))
+        results.append(any_value(f, form_fields(request, looked_at, name)))
     for pointer, f in form.get('json', {}).items():
-        value = json_at(looked_at, whole, pointer)
-        results.append(is_value(f, value))
+        results.append(is_value(f, json_at(looked_at, pointer)))
     return all(results)
 
 
-def form_fields(request, text, whole, name):
-    kind = ''.join(request.values('content-type')).partition(';')[0].strip().lower()
+def form_fields(request, text, name):
+    kind = (request.values('content-type') or [''])[0].partition(';')[0].strip().lower()
     if kind != 'application/x-www-form-urlencoded':
         return []
-    if not whole:  # a field that may go on is not known
-        text = text.rpartition('&')[0]
     return [value for field, value in pairs(text) if field == name]
 
 
@@ -244,8 +250,8 @@ class JsonEnd(Exception):
 class Json:
     """Reads a text from its start up to the value of a pointer."""
 
-    def __init__(self, text, whole):
-        self.text, self.whole, self.at = text, whole, 0
+    def __init__(self, text):
+        self.text, self.at = text, 0
 
     def space(self):
         while self.at < len(self.text) and self.text[self.at] in ' \t\r\n':
@@ -293,8 +299,6 @@ class Json:
         if not match or not match[0]:
             raise JsonEnd
         self.at = match.end()
-        if self.at == len(self.text) and not self.whole:
-            raise JsonEnd  # a number may go on
         if self.text[self.at:self.at + 1] not in ('', ' ', '\t', '\r', '\n', ',', ']', '}'):
             raise JsonEnd
         return match[0]
@@ -362,10 +366,10 @@ def utf8(units):
     return text
 
 
-def json_at(text, whole, pointer):
+def json_at(text, pointer):
     tokens = [t.replace('~1', '/').replace('~0', '~') for t in pointer.split('/')[1:]]
     try:
-        return Json(text, whole).find(tokens)
+        return Json(text).find(tokens)
     except JsonEnd:
         return None
 
@@ -426,3 +430,48 @@ def decide(service, request):
             continue
         return Decision(index, shadows, path)
     return Decision(None, shadows, path, 'no-route')
+
+
+# Sticky splits
+
+WORD = (1 << 64) - 1
+
+
+def finished(h):
+    """What MurmurHash3 ends with."""
+    for factor in (0xff51afd7ed558ccd, 0xc4ceb9fe1a85ec53, 1):
+        h ^= h >> 33
+        h = h * factor & WORD
+    return h
+
+
+def text_hash(text):
+    """FNV-1a, begun with the length."""
+    h = 0xcbf29ce484222325 ^ len(text)
+    for character in text:
+        h = (h ^ ord(character)) * 0x100000001b3 & WORD
+    return finished(h)
+
+
+def score(key, seed):
+    """-log2 of a number in (0, 1) that key and seed determine, in units of 2^-24."""
+    y = v = finished(key ^ seed) >> 32 | 1
+    log = v.bit_length() - 1
+    y <<= 31 - log
+    for _ in range(24):
+        y = y * y >> 31
+        bit = y >> 32
+        y >>= bit
+        log = log << 1 | bit
+    return 32 * 2 ** 24 - log
+
+
+def sticky(split, text):
+    """The subset of {name: weight} that a key goes to: the first one with the least score for its weight."""
+    key = text_hash(text)
+    best = None
+    for name, weight in split.items():
+        mine = score(key, text_hash(name)), int(weight)
+        if mine[1] and (best is None or mine[0] * best[1] < best[0] * mine[1]):
+            best, winner = mine, name
+    return winner
