@@ -11,8 +11,8 @@ struct sm_answer {
         struct sm_text body;
         __u16 status;
         __u16 flags; /* enum sm_answer_flags */
-        struct sm_text location; /* of a redirect; what follows it is cut off the request's path at... */
-        __u32 skip;  /* ...so many bytes */
+        struct sm_text location; /* of a redirect; what follows it is the path behind... */
+        __u32 skip;              /* ...so many bytes, with exactly one slash in between */
         __u8 _pad[32];
 };
 _Static_assert(sizeof(struct sm_answer) == SM_CELL_SIZE, "an answer is one cell");
@@ -56,7 +56,8 @@ struct sm_actions {
         __u16 n_response_edits;  /* ... then the response's */
         __u32 flags;             /* enum sm_action_flags */
         struct sm_text host;     /* what Host becomes */
-        struct sm_text prefix;   /* what the first `skip` bytes of the path become */
+        struct sm_text prefix;   /* what the first `skip` bytes of the path become; if more of it is left,
+                                  * exactly one slash is in between */
         __u32 skip;
         __u8 _pad[52];
 };

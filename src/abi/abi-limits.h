@@ -30,9 +30,8 @@
 #define SM_WORKERS_MAX 32
 #define SM_SLICES_MAX 256
 
-#define SM_CHANGES_MAX 4096      /* bytes that what a route changes in a head may add to it, in all */
-#define SM_ANSWER_MAX 65536      /* bytes in an answer of a route's own, without what the request gives to it */
-#define SM_MIRROR_MAX (1 << 20)  /* bytes of a body that a route may have mirrored */
+#define SM_CHANGES_MAX 4096     /* bytes that all that a route changes in a head may add to it */
+#define SM_MIRROR_MAX (1 << 20) /* bytes of a body that a route may have mirrored */
 
 #define SM_WEIGHT_MAX 1000
 #define SM_SLOTS_MAX 65536 /* entries of one schedule, see struct sm_schedule */

@@ -5,6 +5,7 @@
 #include "relay-downstream.h"
 #include "relay-exchange.h"
 #include "relay-health.h"
+#include "relay-mirror.h"
 #include "relay-upstream.h"
 #include "relay-worker.h"
 
@@ -29,6 +30,7 @@ static Progress begin_forwarding(Exchange *x, Upstream *u) {
         r = request_write_head(x);
         if (r < 0)
                 return reply_begin(x, r == -ENOMEM ? SM_REASON_OVERLOADED : SM_REASON_INTERNAL);
+        mirror_take_head(x);
         x->state = EXCHANGE_FORWARDING;
         return EXCHANGE_GOES_ON;
 }
@@ -58,9 +60,10 @@ static Progress connect_endpoint(Exchange *x, uint32_t endpoint) {
         nsec_t deadline = x->worker->now + x->connect_timeout_ms * NSEC_PER_MSEC;
         int r;
 
-        r = upstream_connect(x, endpoint, deadline, &x->upstream);
+        r = upstream_connect(x->worker, x->tables, endpoint, deadline, &x->upstream);
         if (r < 0)
                 return connect_failed(x, r);
+        x->upstream->exchange = x;
         x->state = EXCHANGE_CONNECTING;
         return EXCHANGE_GOES_ON;
 }
@@ -75,6 +78,8 @@ Progress attempt_begin(Exchange *x) {
                 reason = route_choose(x); /* a pooled connection closed on us: begin anew */
                 if (reason != SM_REASON_NONE)
                         return reply_begin(x, reason);
+                if (!x->choice.subset)
+                        return route_follow(x);
         }
         exchange_fill_request(x, &q);
         if (x->n_tried > 0 || x->choice.endpoint == 0) /* else the kernel has chosen it */

@@ -35,13 +35,22 @@ static void free_some(BufferPool *p, size_t n) {
 }
 
 void buffer_pool_done(BufferPool *p) {
-        assert(p->n_used == 0);
+        assert(p->n_used == 0 && p->odd == 0);
         free_some(p, p->n_free);
 }
 
 void buffer_pool_resize(BufferPool *p, size_t capacity) {
         free_some(p, p->n_free);
         p->region = region_size(capacity);
+}
+
+static Buffer *map_buffer(size_t region) {
+        Buffer *b = mmap(NULL, region, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        if (b == MAP_FAILED)
+                return NULL;
+        b->capacity = (uint32_t) (region - sizeof(Buffer));
+        return b;
 }
 
 Buffer *buffer_acquire(BufferPool *p) {
@@ -52,19 +61,37 @@ Buffer *buffer_acquire(BufferPool *p) {
                 p->n_free--;
                 p->n_low = MIN(p->n_low, p->n_free);
         } else {
-                b = mmap(NULL, p->region, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-                if (b == MAP_FAILED)
+                b = map_buffer(p->region);
+                if (!b)
                         return NULL;
-                b->capacity = (uint32_t) (p->region - sizeof(Buffer));
         }
         p->n_used++;
         b->start = b->end = 0;
         return b;
 }
 
+Buffer *buffer_acquire_size(BufferPool *p, size_t capacity) {
+        size_t region = region_size(capacity);
+        Buffer *b;
+
+        if (region <= p->region)
+                return buffer_acquire(p);
+        b = map_buffer(region);
+        if (!b)
+                return NULL;
+        p->odd += region;
+        b->odd = true;
+        return b;
+}
+
 void buffer_release(BufferPool *p, Buffer *b) {
         if (!b)
                 return;
+        if (b->odd) {
+                p->odd -= buffer_region(b);
+                munmap(b, buffer_region(b));
+                return;
+        }
         p->n_used--;
         if (buffer_region(b) != p->region) {
                 munmap(b, buffer_region(b));

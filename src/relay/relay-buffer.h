@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,6 +14,7 @@ typedef struct Buffer {
         struct Buffer *next; /* unused ones only */
         uint32_t start, end; /* filled part of data[] */
         uint32_t capacity;
+        bool odd; /* of a size of its own */
         uint8_t data[];
 } Buffer;
 
@@ -21,12 +23,15 @@ typedef struct BufferPool {
         size_t region; /* bytes mapped for one buffer, a multiple of the page size */
         size_t n_used, n_free;
         size_t n_low; /* lowest n_free since the last trim: these were not needed at all */
+        size_t odd;   /* bytes of buffers in use that are larger than others */
 } BufferPool;
 
 void buffer_pool_init(BufferPool *p, size_t capacity); /* at least so many bytes in a buffer */
 void buffer_pool_done(BufferPool *p);                  /* nothing may be in use */
 
 Buffer *buffer_acquire(BufferPool *p); /* empty; NULL: no memory */
+/* Likewise, with room for so much: a buffer of its own if it must be larger than others. */
+Buffer *buffer_acquire_size(BufferPool *p, size_t capacity);
 void buffer_release(BufferPool *p, Buffer *b); /* accepts NULL */
 
 /* To be called at regular intervals: gives half of what was unused all the time back to the kernel. */
@@ -36,7 +41,7 @@ void buffer_pool_trim(BufferPool *p);
 void buffer_pool_resize(BufferPool *p, size_t capacity);
 
 static inline size_t buffer_pool_bytes(const BufferPool *p) {
-        return (p->n_used + p->n_free) * p->region;
+        return (p->n_used + p->n_free) * p->region + p->odd;
 }
 
 static inline uint32_t buffer_filled(const Buffer *b) {

@@ -103,7 +103,9 @@ int downstream_new(Worker *w, int fd, const __u8 source[static 16], const struct
                 .service = caller->socket.service,
                 .generation = caller->socket.generation,
                 .slice = caller->socket.slice,
+                .uid = caller->socket.uid,
                 .cgroup = caller->socket.cgroup,
+                .unit = caller->socket.unit,
                 .destination_port = caller->socket.port,
                 .refused = refused,
         };

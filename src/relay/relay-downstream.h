@@ -26,9 +26,9 @@ typedef struct Downstream {
         DownstreamState state;
         Exchange *exchange;
         Buffer *in; /* what was received and not consumed */
-        uint32_t service, generation, slice;
+        uint32_t service, generation, slice, uid;
         nsec_t idle_time; /* by the service's policy, as of the last request */
-        uint64_t cgroup;
+        uint64_t cgroup, unit;
         __u8 source[16];      /* the caller's address */
         __u8 destination[16]; /* what it asked for */
         __be16 destination_port;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "relay-count.h"
 #include "relay-downstream.h"
 #include "relay-exchange.h"
+#include "relay-mirror.h"
 #include "relay-upstream.h"
 #include "relay-worker.h"
 
@@ -39,6 +41,8 @@ void exchange_fill_request(const Exchange *x, struct sm_request *ret) {
                 .source = d->source,
                 .work = &x->worker->matching,
                 .cgroup = d->cgroup,
+                .unit = d->unit,
+                .uid = d->uid,
                 .slice = d->slice,
                 .random = worker_random(x->worker),
         };
@@ -46,7 +50,9 @@ void exchange_fill_request(const Exchange *x, struct sm_request *ret) {
 
 void exchange_release_choice(Exchange *x) {
         list_remove(&x->reader_link);
-        memset(&x->choice, 0, sizeof(x->choice));
+        x->choice.policy = NULL;
+        x->choice.route = NULL;
+        x->choice.subset = NULL;
 }
 
 void exchange_release_endpoint(Exchange *x) {
@@ -74,6 +80,8 @@ void exchange_free(Exchange *x) {
         }
         exchange_release_choice(x);
         exchange_release_endpoint(x);
+        mirror_end(x);
+        free(x->changes);
         upstream_free(x->upstream); /* one that can be used again was taken out before */
         flow_done(&x->request, &w->buffers);
         flow_done(&x->response, &w->buffers);
@@ -123,6 +131,7 @@ static Progress forward(Exchange *x) {
 
 static Progress (*const steps[_EXCHANGE_STATE_MAX])(Exchange *x) = {
         [EXCHANGE_READING] = read_head,
+        [EXCHANGE_DELAYED] = route_wait,
         [EXCHANGE_CONNECTING] = attempt_run,
         [EXCHANGE_FORWARDING] = forward,
         [EXCHANGE_REPLYING] = reply_run,
@@ -146,7 +155,8 @@ static bool waits_for_request(const Exchange *x) {
 /* What the route allows for all of it; UINT64_MAX if it does not say, or it is about something else by
  * now. */
 static nsec_t route_deadline(const Exchange *x) {
-        bool counts = x->state == EXCHANGE_CONNECTING || x->state == EXCHANGE_FORWARDING;
+        bool counts = x->state == EXCHANGE_DELAYED || x->state == EXCHANGE_CONNECTING ||
+                x->state == EXCHANGE_FORWARDING;
 
         return counts && x->deadline > 0 ? x->deadline : UINT64_MAX;
 }
@@ -157,6 +167,8 @@ void exchange_arm(Exchange *x) {
 
         if (x->state == EXCHANGE_READING)
                 next = x->started + MIN(HEAD_TIME, idle_limit(x));
+        if (x->state == EXCHANGE_DELAYED)
+                next = MIN(next, x->resume);
         timer_set(&x->worker->timers, &x->downstream->timer, next);
 }
 
@@ -184,6 +196,8 @@ static Progress expire(Exchange *x, nsec_t now) {
                 return reply_begin(x, SM_REASON_REQUEST_TIMEOUT);
         if (now >= route_deadline(x))
                 return reply_begin(x, SM_REASON_UPSTREAM_TIMEOUT);
+        if (x->state == EXCHANGE_DELAYED)
+                return EXCHANGE_GOES_ON;
         if (now < x->moved + idle_limit(x))
                 return EXCHANGE_WAITS;
         if (waits_for_request(x))

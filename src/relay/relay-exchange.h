@@ -5,16 +5,19 @@
 #include "../basic/time-util.h"
 #include "../engine/engine-parse.h"
 #include "../engine/engine-route.h"
+#include "relay-changes.h"
 #include "relay-flow.h"
 #include "relay-list.h"
 #include "relay-tables.h"
 
 typedef struct Downstream Downstream;
+typedef struct Mirror Mirror;
 typedef struct Upstream Upstream;
 typedef struct Worker Worker;
 
 typedef enum ExchangeState {
         EXCHANGE_READING,    /* the request's head */
+        EXCHANGE_DELAYED,    /* by fault injection */
         EXCHANGE_CONNECTING, /* to an endpoint */
         EXCHANGE_FORWARDING, /* both ways */
         EXCHANGE_REPLYING,   /* the answer is ours */
@@ -49,6 +52,7 @@ typedef struct Exchange {
         nsec_t started;
         nsec_t moved;    /* when bytes last went either way */
         nsec_t deadline; /* of the whole exchange, by its route; 0 = none */
+        nsec_t resume;   /* when EXCHANGE_DELAYED ends */
 
         /* Read out of the policy, which may be replaced meanwhile. */
         uint32_t service;
@@ -56,10 +60,15 @@ typedef struct Exchange {
         uint32_t connect_timeout_ms, pool_idle_ms;
         uint32_t attempts_left;
 
-        /* Places inside of the policy, valid while in worker->readers: until there is a connection. */
+        /* Places inside of the policy, valid while in worker->readers: until there is a connection. What is
+         * not a place stays, so that the choice can be made again without choosing. */
         List reader_link;
         uint64_t epoch;
         struct sm_choice choice;
+        uint32_t revision; /* of its policy */
+
+        Changes *changes; /* what the route changes in heads; NULL: nothing */
+        Mirror *mirror;   /* a copy of the request in the making; NULL: none, or no more */
 
         uint32_t in_flight; /* endpoint that counts this exchange, 0 = none */
         uint32_t tried[SM_PICK_EXCLUDED_MAX];
@@ -106,7 +115,7 @@ Progress exchange_expired(Exchange *x, nsec_t now);
 /* What the engine is asked with, with a fresh random number. */
 void exchange_fill_request(const Exchange *x, struct sm_request *ret);
 
-/* Gives up the places inside of the policy. */
+/* Gives up the places inside of the policy, but not what was chosen. */
 void exchange_release_choice(Exchange *x);
 
 /* Ends its count in flight. */
@@ -122,8 +131,15 @@ Progress attempt_again(Exchange *x);
  * and begins with it. */
 Progress route_begin(Exchange *x);
 
-/* Matches the route and picks the subset, into x->choice; a reader of the policy from then on. */
+/* EXCHANGE_DELAYED */
+Progress route_wait(Exchange *x);
+
+/* Matches the route and picks the subset, into x->choice, or does what was chosen before if that is still in
+ * force; a reader of the policy from then on. */
 enum sm_reason route_choose(Exchange *x);
+
+/* Does what was chosen, but for a delay: without a subset the answer is the route's own. */
+Progress route_follow(Exchange *x);
 void route_read_policy(Exchange *x, const struct sm_policy *policy);
 
 /* relay-request.c, relay-response.c: EXCHANGE_FORWARDING. */
@@ -139,6 +155,9 @@ Progress tunnel_run(Exchange *x);
 /* relay-reply.c: EXCHANGE_REPLYING. Answers for the endpoint, if nothing of its own answer was sent; else
  * the exchange breaks. Counts the reason. */
 Progress reply_begin(Exchange *x, enum sm_reason reason);
+/* With the answer at that cell of the policy that was chosen from. ANSWERED becomes REDIRECTED if it is a
+ * redirect. */
+Progress reply_begin_answer(Exchange *x, enum sm_reason reason, __u32 cell);
 Progress reply_run(Exchange *x);
 
 /* relay-takeover.c. That it does not go through as an adopted exchange should, of which the first reason

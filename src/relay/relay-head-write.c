@@ -61,21 +61,12 @@ unsigned head_hop_count(const uint8_t *bytes, const struct sm_head *head) {
         return n;
 }
 
-static int last_field(const Writer *w, enum sm_known_field known, const char *name) {
-        int i = w->head->known[known] - 1, last = i;
-
-        while (i >= 0) {
-                last = i;
-                i = sm_head_find(w->head, w->bytes, name, (__u32) strlen(name), (__u32) i + 1);
-        }
-        return last;
-}
-
 /* Something to add to a list that the head has already, in the field that has the list's end. */
 typedef struct Addition {
+        enum sm_known_field known;
         const char *name;
         const char *value; /* NULL: nothing */
-        int field;         /* -1: the head has none */
+        int field, change; /* where that is: came in, or is written for a change; -1: it is not */
 } Addition;
 
 typedef struct FieldEdit {
@@ -86,10 +77,35 @@ typedef struct FieldEdit {
         bool drop_host;       /* Host is written from the target */
         bool drop_length;     /* Content-Length */
         bool count_hops;      /* Max-Forwards is counted down */
+        Text new_host;        /* the value of Host */
         Addition via, forwarded_for;
+        FieldChanges changes;
 } FieldEdit;
 
+static bool is_named(const FieldChange *c, const uint8_t *name, size_t length) {
+        return sm_text_equal(c->name.bytes, (__u32) c->name.length, name, (__u32) length);
+}
+
+/* Whether a change from that one on takes away what there is of that name. */
+static bool is_changed(const FieldChanges *changes, size_t from, const uint8_t *name, size_t length) {
+        for (size_t i = from; i < changes->n; i++)
+                if (changes->items[i].kind != SM_EDIT_ADD && is_named(&changes->items[i], name, length))
+                        return true;
+        return false;
+}
+
+/* Whether the change adds a field that is still there in the end. */
+static bool is_written(const FieldChanges *changes, size_t i) {
+        const FieldChange *c = &changes->items[i];
+
+        return c->kind != SM_EDIT_REMOVE && !is_changed(changes, i + 1, c->name.bytes, c->name.length);
+}
+
 static bool is_dropped(const Writer *w, const FieldEdit *e, uint32_t i) {
+        struct sm_span name = w->head->fields[i].name;
+
+        if (is_changed(&e->changes, 0, w->bytes + name.offset, name.length))
+                return true;
         switch (sm_field_known(w->head, w->bytes, i)) {
 
         case SM_FIELD_CONNECTION:
@@ -120,6 +136,8 @@ static bool is_forwarded_whole(const Writer *w, const FieldEdit *e) {
 
         if (e->drop_host || e->drop_trailer || e->drop_length || e->count_hops)
                 return false;
+        if (e->changes.n > 0 || e->new_host.bytes)
+                return false;
         if (e->via.value || e->forwarded_for.value)
                 return false;
         if (!e->keep_coding && known[SM_FIELD_TRANSFER_ENCODING])
@@ -129,12 +147,51 @@ static bool is_forwarded_whole(const Writer *w, const FieldEdit *e) {
         return sm_fields_are_plain(w->head);
 }
 
-static void put_addition(Writer *w, const Addition *a, uint32_t i) {
-        if (!a->value || a->field != (int) i)
-                return;
-        if (w->head->fields[i].value.length > 0)
+static void find_field(const Writer *w, const FieldEdit *e, Addition *a) {
+        int i = w->head->known[a->known] - 1;
+
+        a->field = a->change = -1;
+        for (size_t c = 0; c < e->changes.n; c++)
+                if (is_written(&e->changes, c) &&
+                    is_named(&e->changes.items[c], (const uint8_t *) a->name, strlen(a->name)))
+                        a->change = (int) c;
+        for (; i >= 0 && a->change < 0;
+             i = sm_head_find(w->head, w->bytes, a->name, (__u32) strlen(a->name), (__u32) i + 1))
+                if (!is_dropped(w, e, (uint32_t) i))
+                        a->field = i;
+}
+
+/* Behind a value of that length. */
+static void put_addition(Writer *w, const Addition *a, size_t length) {
+        if (length > 0)
                 put_text(w, ", ");
         put_text(w, a->value);
+}
+
+static bool is_added_to(const Addition *a, uint32_t i) {
+        return a->value && a->field == (int) i;
+}
+
+static void put_changes(Writer *w, const FieldEdit *e) {
+        for (size_t i = 0; i < e->changes.n; i++) {
+                const FieldChange *c = &e->changes.items[i];
+
+                if (!is_written(&e->changes, i))
+                        continue;
+                put(w, c->name.bytes, c->name.length);
+                put_text(w, ": ");
+                put(w, c->value.bytes, c->value.length);
+                if (e->via.value && e->via.change == (int) i)
+                        put_addition(w, &e->via, c->value.length);
+                if (e->forwarded_for.value && e->forwarded_for.change == (int) i)
+                        put_addition(w, &e->forwarded_for, c->value.length);
+                put_text(w, "\r\n");
+        }
+}
+
+static void put_own(Writer *w, const Addition *a) {
+        if (a->value && a->field < 0 && a->change < 0)
+                put_field(w, a->name, a->value);
 }
 
 static bool is_hop_count(const Writer *w, uint32_t i) {
@@ -168,59 +225,101 @@ static void put_fields(Writer *w, const FieldEdit *e) {
                         put_range(w, from, head->fields[i].name.offset);
                         put_hop_count(w, i);
                         from = value_end;
-                } else if ((e->via.value && e->via.field == (int) i) ||
-                           (e->forwarded_for.value && e->forwarded_for.field == (int) i)) {
+                } else if (e->new_host.bytes && head->known[SM_FIELD_HOST] == i + 1) {
+                        put_range(w, from, head->fields[i].value.offset);
+                        put(w, e->new_host.bytes, e->new_host.length);
+                        from = value_end;
+                } else if (is_added_to(&e->via, i) || is_added_to(&e->forwarded_for, i)) {
                         put_range(w, from, value_end);
-                        put_addition(w, &e->via, i);
-                        put_addition(w, &e->forwarded_for, i);
+                        put_addition(w, is_added_to(&e->via, i) ? &e->via : &e->forwarded_for,
+                                     head->fields[i].value.length);
                         from = value_end;
                 }
         }
         put_range(w, from, head->length - 2u);
-        if (e->via.value && e->via.field < 0)
-                put_field(w, e->via.name, e->via.value);
-        if (e->forwarded_for.value && e->forwarded_for.field < 0)
-                put_field(w, e->forwarded_for.name, e->forwarded_for.value);
+        put_changes(w, e);
+        put_own(w, &e->via);
+        put_own(w, &e->forwarded_for);
 }
 
-/* An absolute target becomes the origin form that servers expect, with the authority in Host (RFC 9112,
- * section 3.2.2). */
-static void put_target(Writer *w) {
-        const struct sm_head *head = w->head;
-        uint32_t from = head->target.offset, to = span_end(head->target);
+int head_write_path(Buffer *out, Text prefix, Text path, uint32_t skip) {
+        Writer w = { .out = out };
+        size_t from = MIN((size_t) skip, path.length), keep = prefix.length;
 
-        if (head->target_form == SM_TARGET_ABSOLUTE) {
-                from = span_end(head->authority);
-                if (from == to)
-                        put_text(w, head->method == SM_METHOD_OPTIONS ? "*" : "/");
-                else if (w->bytes[from] != '/')
-                        put_text(w, "/");
+        if (from == path.length) { /* all of it gives way */
+                put(&w, prefix.bytes, prefix.length);
+                return w.error;
         }
-        put_range(w, from, to);
+        while (from < path.length && path.bytes[from] == '/')
+                from++;
+        if (keep > 0 && prefix.bytes[keep - 1] == '/')
+                keep--;
+        put(&w, prefix.bytes, keep);
+        put_text(&w, "/");
+        put(&w, path.bytes + from, path.length - from);
+        return w.error;
 }
 
-static void put_request_line(Writer *w) {
+/* The path's span is not where the query begins any more once it was brought into normal form. */
+static bool target_is_whole(const struct sm_head *head) {
+        uint32_t end = head->query.offset > 0 ? head->query.offset - 1u : span_end(head->target);
+
+        return span_end(head->path) == end;
+}
+
+/* In the origin form that servers expect, also of an absolute target, whose authority is in Host then
+ * (RFC 9112, section 3.2.2). */
+static void put_target(Writer *w, const RequestEdit *edit) {
+        const struct sm_head *head = w->head;
+        Text path = { w->bytes + head->path.offset, head->path.length };
+
+        if (path.length == 0)
+                put_text(w, "*");
+        else if (!edit->new_prefix.bytes || path.bytes[0] != '/')
+                put(w, path.bytes, path.length);
+        else if (edit->new_prefix.length == 0 && edit->skip >= path.length)
+                put_text(w, "/");
+        else if (w->error >= 0)
+                w->error = head_write_path(w->out, edit->new_prefix, path, edit->skip);
+        if (head->query.offset > 0) {
+                put_text(w, "?");
+                put_range(w, head->query.offset, span_end(head->query));
+        }
+}
+
+static void put_request_line(Writer *w, const RequestEdit *edit) {
         const struct sm_head *head = w->head;
 
-        if (head->target_form != SM_TARGET_ABSOLUTE && !(head->flags & SM_HEAD_HTTP_1_0)) {
+        if (head->target_form != SM_TARGET_ABSOLUTE && !(head->flags & SM_HEAD_HTTP_1_0) &&
+            !edit->new_prefix.bytes && target_is_whole(head)) {
                 put_range(w, head->method_text.offset, sm_field_line(head, 0));
                 return;
         }
         put_range(w, head->method_text.offset, span_end(head->method_text));
         put_text(w, " ");
-        put_target(w);
+        put_target(w, edit);
         put_text(w, " " VERSION_TEXT "\r\n");
 }
 
-static void put_host(Writer *w, const char *otherwise) {
+/* Where no field that came in has it. */
+static void put_host(Writer *w, const RequestEdit *edit) {
         const struct sm_head *head = w->head;
+        bool absolute = head->target_form == SM_TARGET_ABSOLUTE;
 
-        if (head->target_form == SM_TARGET_ABSOLUTE) {
-                put_text(w, "Host: ");
+        if (!absolute && head->known[SM_FIELD_HOST])
+                return;
+        put_text(w, "Host: ");
+        if (edit->new_host.bytes)
+                put(w, edit->new_host.bytes, edit->new_host.length);
+        else if (absolute)
                 put_range(w, head->authority.offset, span_end(head->authority));
-                put_text(w, "\r\n");
-        } else if (!head->known[SM_FIELD_HOST])
-                put_field(w, "Host", otherwise);
+        else
+                put_text(w, edit->host);
+        put_text(w, "\r\n");
+}
+
+static Addition addition(enum sm_known_field known, const char *name, const char *value) {
+        return (Addition){ known, name, value, -1, -1 };
 }
 
 int head_write_request(Buffer *out, const uint8_t *bytes, const struct sm_head *head,
@@ -233,17 +332,19 @@ int head_write_request(Buffer *out, const uint8_t *bytes, const struct sm_head *
                 .keep_upgrade = edit->upgrade,
                 .drop_host = head->target_form == SM_TARGET_ABSOLUTE,
                 .count_hops = edit->count_hops,
-                .via = { "Via", edit->via ? VIA_TEXT : NULL, -1 },
-                .forwarded_for = { "X-Forwarded-For", edit->forwarded_for, -1 },
+                .new_host = edit->new_host,
+                .via = addition(SM_FIELD_VIA, "Via", edit->via ? VIA_TEXT : NULL),
+                .forwarded_for = addition(SM_FIELD_X_FORWARDED_FOR, "X-Forwarded-For", edit->forwarded_for),
+                .changes = edit->changes,
         };
 
         if (edit->via)
-                fields.via.field = last_field(&w, SM_FIELD_VIA, "via");
+                find_field(&w, &fields, &fields.via);
         if (edit->forwarded_for)
-                fields.forwarded_for.field = last_field(&w, SM_FIELD_X_FORWARDED_FOR, "x-forwarded-for");
+                find_field(&w, &fields, &fields.forwarded_for);
 
-        put_request_line(&w);
-        put_host(&w, edit->host);
+        put_request_line(&w, edit);
+        put_host(&w, edit);
         put_fields(&w, &fields);
         if (trailers)
                 put_field(&w, "TE", "trailers");
@@ -267,11 +368,12 @@ int head_write_response(Buffer *out, const uint8_t *bytes, const struct sm_head 
                 .drop_length = edit->bodiless,
                 .keep_upgrade = edit->connection == RESPONSE_UPGRADE,
                 .drop_trailer = (head->flags & SM_HEAD_CHUNKED) && !edit->chunked,
-                .via = { "Via", edit->via ? VIA_TEXT : NULL, -1 },
+                .via = addition(SM_FIELD_VIA, "Via", edit->via ? VIA_TEXT : NULL),
+                .changes = edit->changes,
         };
 
         if (edit->via)
-                fields.via.field = last_field(&w, SM_FIELD_VIA, "via");
+                find_field(&w, &fields, &fields.via);
 
         put_text(&w, VERSION_TEXT);
         put_range(&w, (uint32_t) strlen(VERSION_TEXT), sm_field_line(head, 0)); /* what follows it */

@@ -8,6 +8,7 @@
 #include "relay-downstream.h"
 #include "relay-exchange.h"
 #include "relay-head-write.h"
+#include "relay-mirror.h"
 #include "relay-upstream.h"
 #include "relay-worker.h"
 
@@ -77,6 +78,12 @@ int request_write_head(Exchange *x) {
                 .host = destination,
         };
 
+        if (x->changes) {
+                edit.changes = x->changes->request;
+                edit.new_host = x->changes->host;
+                edit.new_prefix = x->changes->prefix;
+                edit.skip = x->changes->skip;
+        }
         if (x->policy_flags & SM_POLICY_FORWARDED_FOR) {
                 address_print(d->source, 0, source);
                 edit.forwarded_for = source;
@@ -152,13 +159,17 @@ static Progress receive(Exchange *x) {
 
 Progress request_run(Exchange *x) {
         Flow *f = &x->request;
+        uint32_t before = f->checked;
 
-        if (x->request_broken || flow_is_done(f))
+        if (x->request_broken || flow_is_done(f)) {
+                mirror_end(x);
                 return EXCHANGE_WAITS;
+        }
         if (flow_advance(f, x->downstream->in, &x->worker->buffers) < 0) {
                 x->close = true; /* nobody knows where the next request begins */
                 return reply_begin(x, SM_REASON_BAD_CHUNK);
         }
+        mirror_take_body(x, before);
         if (flow_is_pending(f))
                 return send_to_endpoint(x);
         return f->body.done ? EXCHANGE_WAITS : receive(x);

@@ -110,6 +110,7 @@ static bool is_chunked_onwards(const Exchange *x) {
 /* Puts the head on its way. */
 static int write_head(Exchange *x) {
         const struct sm_head *h = &x->response_head;
+        bool final = h->status >= 200 || h->status == 101;
         ResponseEdit edit = {
                 .bodiless = h->status < 200 || h->status == 204,
                 .connection = response_connection(x),
@@ -117,6 +118,8 @@ static int write_head(Exchange *x) {
                 .via = x->policy_flags & SM_POLICY_VIA,
         };
 
+        if (final && x->changes)
+                edit.changes = x->changes->response;
         x->response.out = buffer_acquire(&x->worker->buffers); /* nothing is pending, so there was none */
         if (!x->response.out)
                 return -ENOMEM;

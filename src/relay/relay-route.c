@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "relay-changes.h"
 #include "relay-count.h"
 #include "relay-downstream.h"
 #include "relay-exchange.h"
+#include "relay-mirror.h"
 #include "relay-worker.h"
 
 void route_read_policy(Exchange *x, const struct sm_policy *policy) {
@@ -23,25 +28,74 @@ static enum sm_reason read_policy(Exchange *x, __u32 *ret_base) {
         return SM_REASON_NONE;
 }
 
-enum sm_reason route_choose(Exchange *x) {
+/* What was chosen before, if that policy is still in force: no cursor moves, no dice are thrown again.
+ * Likewise what the kernel has chosen for this request; but what stands before the copy of a taken one is no
+ * place in A's stream. */
+static bool choose_as_before(Exchange *x, __u32 base) {
         const struct sm_tables *t = &x->tables->tables;
+        const struct sm_choice before = x->choice;
+
+        if (before.base == base && before.policy == NULL)
+                return sm_choice_restore(t, base, before.route_index, before.subset_index, 0, before.effects,
+                                         &x->choice) &&
+                        x->choice.policy->revision == x->revision;
+        return !x->adopted &&
+                fast_choice(&x->downstream->fast, t, downstream_consumed(x->downstream), base, &x->choice);
+}
+
+static const struct sm_actions *actions_of(const Exchange *x) {
+        const struct sm_route *route = x->choice.route;
+
+        if (!route || route->actions == 0)
+                return NULL;
+        return sm_cell_of(&x->tables->tables, x->choice.base + route->actions);
+}
+
+static enum sm_reason choose_anew(Exchange *x, __u32 base) {
+        const struct sm_tables *t = &x->tables->tables;
+        const struct sm_actions *a;
         struct sm_request q;
+        enum sm_reason reason;
+
+        exchange_fill_request(x, &q);
+        reason = sm_choose_route(t, base, &q, &x->choice);
+        if (reason != SM_REASON_NONE)
+                return reason;
+        sm_choose_effects(t, &x->choice, &q);
+        a = actions_of(x);
+        if (a && (a->answer || (x->choice.effects & SM_EFFECT_ABORT)))
+                return SM_REASON_NONE;
+        return sm_choose_subset(t, &x->choice, &q);
+}
+
+/* Copied, as heads are written when the policy may have gone. */
+static enum sm_reason copy_changes(Exchange *x) {
+        const struct sm_actions *a = actions_of(x);
+        int r;
+
+        free(x->changes);
+        x->changes = NULL;
+        if (!a)
+                return SM_REASON_NONE;
+        r = changes_new(&x->tables->tables, x->choice.base, a, &x->changes);
+        if (r < 0)
+                return r == -ENOMEM ? SM_REASON_OVERLOADED : SM_REASON_INTERNAL;
+        return SM_REASON_NONE;
+}
+
+enum sm_reason route_choose(Exchange *x) {
         enum sm_reason reason;
         __u32 base;
 
         reason = read_policy(x, &base);
         if (reason != SM_REASON_NONE)
                 return reason;
-        /* What stands before the copy of a taken request is no place in A's stream. */
-        if (!x->adopted &&
-            fast_choice(&x->downstream->fast, t, downstream_consumed(x->downstream), base, &x->choice))
-                return SM_REASON_NONE;
-
-        exchange_fill_request(x, &q);
-        reason = sm_choose_route(t, base, &q, &x->choice);
+        if (!choose_as_before(x, base))
+                reason = choose_anew(x, base);
         if (reason != SM_REASON_NONE)
                 return reason;
-        return sm_choose_subset(t, &x->choice, &q);
+        x->revision = x->choice.policy->revision;
+        return copy_changes(x);
 }
 
 /* The decision is complete, of which the reason is part. What was chosen counts once, however often it is
@@ -50,8 +104,10 @@ static void note_decision(Exchange *x, enum sm_reason reason) {
         const struct sm_tables *t = &x->tables->tables;
         const struct sm_choice *c = &x->choice;
         struct sm_route_state *route = c->route ? sm_route_state_at(t, c->route->state) : NULL;
-        struct sm_subset_state *subset = c->subset ? sm_subset_state_at(t, c->subset->state) : NULL;
+        bool goes = c->subset && !(c->effects & SM_EFFECT_ABORT);
+        struct sm_subset_state *subset = goes ? sm_subset_state_at(t, c->subset->state) : NULL;
 
+        sm_count_shadows(t, c); /* not of what the kernel has chosen: it has counted them */
         if (reason != SM_REASON_NONE)
                 return;
         if (route)
@@ -63,15 +119,53 @@ static void note_decision(Exchange *x, enum sm_reason reason) {
         x->attempts_left = c->policy->attempts;
 }
 
-/* Does what was chosen. */
-static Progress follow(Exchange *x) {
+Progress route_follow(Exchange *x) {
+        const struct sm_actions *a = actions_of(x);
+        struct sm_route_state *state = sm_route_state_at(&x->tables->tables, x->choice.route->state);
+
+        if (a && (x->choice.effects & SM_EFFECT_ABORT)) {
+                if (state)
+                        count(&state->aborted, 1);
+                return reply_begin_answer(x, SM_REASON_FAULT_INJECTED, a->abort);
+        }
+        if (a && a->answer)
+                return reply_begin_answer(x, SM_REASON_ANSWERED, a->answer);
+        if (a && (x->choice.effects & SM_EFFECT_MIRROR))
+                mirror_begin(x, a);
         return attempt_begin(x);
 }
 
+/* The policy is let go of meanwhile: it may take a while. */
+static Progress delay(Exchange *x, nsec_t span) {
+        struct sm_route_state *state = sm_route_state_at(&x->tables->tables, x->choice.route->state);
+
+        if (state)
+                count(&state->delayed, 1);
+        exchange_release_choice(x);
+        x->resume = x->worker->now + span;
+        x->state = EXCHANGE_DELAYED;
+        return EXCHANGE_WAITS;
+}
+
+Progress route_wait(Exchange *x) {
+        enum sm_reason reason;
+
+        if (x->worker->now < x->resume)
+                return EXCHANGE_WAITS;
+        reason = route_choose(x);
+        return reason == SM_REASON_NONE ? route_follow(x) : reply_begin(x, reason);
+}
+
 Progress route_begin(Exchange *x) {
+        const struct sm_actions *a;
         enum sm_reason reason;
 
         reason = route_choose(x);
         note_decision(x, reason);
-        return reason == SM_REASON_NONE ? follow(x) : reply_begin(x, reason);
+        if (reason != SM_REASON_NONE)
+                return reply_begin(x, reason);
+        a = actions_of(x);
+        if (a && (x->choice.effects & SM_EFFECT_DELAY))
+                return delay(x, a->delay_ms * NSEC_PER_MSEC);
+        return route_follow(x);
 }

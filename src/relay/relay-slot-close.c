@@ -29,7 +29,7 @@ static bool close_dead(Upstream *u) {
 }
 
 bool slot_close_if_gone(Upstream *u) {
-        if (u->exchange)
+        if (upstream_is_used(u))
                 return false;
         switch (sm_slot_state(sm_load(&slot_entry(u)->node.word))) {
 

@@ -112,7 +112,7 @@ void slot_abandon(Upstream *u) {
         struct sm_slot *slot = slot_entry(u);
         __u64 word = sm_load(&slot->node.word);
 
-        if (u->exchange)
+        if (upstream_is_used(u))
                 return;
         while (sm_slot_state(word) == SM_SLOT_WAITING || sm_slot_state(word) == SM_SLOT_RESPONDING)
                 if (slot_end_request(u, &word, SM_SLOW_OFF))

@@ -44,7 +44,7 @@ static void on_watch(Timer *t, nsec_t now) {
 
                 list_remove(&u->slot_link);
                 list_append(&s->bound, &u->slot_link);
-                due = u->exchange ? UINT64_MAX : end_of_patience(u, &word);
+                due = upstream_is_used(u) ? UINT64_MAX : end_of_patience(u, &word);
                 if (due <= now)
                         (void) slot_end_request(u, &word, SM_SLOW_PATIENCE);
                 else

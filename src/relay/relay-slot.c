@@ -245,7 +245,7 @@ Upstream *slot_hand_over(Worker *w, uint32_t slot, uint64_t downstream_state) {
                 return NULL;
         e = slot_entry(u);
         word = sm_load(&e->node.word);
-        while (sm_downstream_kernel(slot, word) == downstream_state && !u->exchange)
+        while (sm_downstream_kernel(slot, word) == downstream_state && !upstream_is_used(u))
                 switch (sm_slot_state(word)) {
 
                 case SM_SLOT_WAITING:

@@ -11,6 +11,7 @@
 #include "../basic/cleanup.h"
 #include "relay-caller.h"
 #include "relay-exchange.h"
+#include "relay-mirror.h"
 #include "relay-slot.h"
 #include "relay-upstream.h"
 #include "relay-worker.h"
@@ -22,11 +23,19 @@ enum {
         STATE_CLOSE = 7,
 };
 
+/* Who uses it that something has happened. */
+static void tell(Upstream *u) {
+        if (u->exchange)
+                exchange_upstream_ready(u->exchange);
+        else
+                mirror_run(u->mirror);
+}
+
 static void on_upstream(Socket *s) {
         Upstream *u = CONTAINER_OF(s, Upstream, socket);
 
-        if (u->exchange)
-                exchange_upstream_ready(u->exchange);
+        if (upstream_is_used(u))
+                tell(u);
         else if (u->slot > 0)
                 slot_ready(u);
         else if (s->readable || s->error < 0)
@@ -36,15 +45,15 @@ static void on_upstream(Socket *s) {
 static void on_upstream_timer(Timer *t, nsec_t now) {
         Upstream *u = CONTAINER_OF(t, Upstream, timer);
 
-        if (!u->exchange && u->slot > 0)
+        if (!upstream_is_used(u) && u->slot > 0)
                 slot_expired(u, now);
-        else if (!u->exchange)
+        else if (!upstream_is_used(u))
                 upstream_free(u);
         else if (!u->connected) {
                 u->socket.error = -ETIMEDOUT;
-                exchange_upstream_ready(u->exchange);
+                tell(u);
         }
-        /* Else the exchange's own timer decides. */
+        /* Else the timer of who uses it decides. */
 }
 
 static void count_connection(const Upstream *u, int by) {
@@ -54,14 +63,13 @@ static void count_connection(const Upstream *u, int by) {
         atomic_fetch_add_explicit(&u->worker->shared->upstreams, (unsigned) by, memory_order_relaxed);
 }
 
-static Upstream *upstream_new(Exchange *x, uint32_t endpoint, uint32_t generation, int fd) {
-        Upstream *u = slab_alloc(&x->worker->upstream_slab);
+static Upstream *upstream_new(Worker *w, SharedTables *t, uint32_t endpoint, uint32_t generation, int fd) {
+        Upstream *u = slab_alloc(&w->upstream_slab);
 
         if (!u)
                 return NULL;
         *u = (Upstream){
-                .worker = x->worker,
-                .exchange = x,
+                .worker = w,
                 .endpoint = endpoint,
                 .generation = generation,
         };
@@ -70,14 +78,13 @@ static Upstream *upstream_new(Exchange *x, uint32_t endpoint, uint32_t generatio
         list_init(&u->pool_link);
         list_init(&u->age_link);
         list_init(&u->slot_link);
-        u->tables = shared_tables_ref(x->tables);
+        u->tables = shared_tables_ref(t);
         count_connection(u, 1);
         return u;
 }
 
-int upstream_connect(Exchange *x, uint32_t endpoint, nsec_t deadline, Upstream **ret) {
-        const struct sm_endpoint *e = sm_endpoint_at(&x->tables->tables, endpoint);
-        Worker *w = x->worker;
+int upstream_connect(Worker *w, SharedTables *t, uint32_t endpoint, nsec_t deadline, Upstream **ret) {
+        const struct sm_endpoint *e = sm_endpoint_at(&t->tables, endpoint);
         struct sockaddr_storage address;
         _cleanup_close_ int fd = -EBADF;
         socklen_t size;
@@ -95,7 +102,7 @@ int upstream_connect(Exchange *x, uint32_t endpoint, nsec_t deadline, Upstream *
         if (connect(fd, (struct sockaddr *) &address, size) < 0 && errno != EINPROGRESS)
                 return -errno;
 
-        u = upstream_new(x, endpoint, e->generation, fd);
+        u = upstream_new(w, t, endpoint, e->generation, fd);
         if (!u)
                 return -ENOMEM;
         TAKE_FD(fd);

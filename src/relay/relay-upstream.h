@@ -7,14 +7,17 @@
 #include "relay-timer.h"
 
 typedef struct Exchange Exchange;
+typedef struct Mirror Mirror;
 typedef struct Worker Worker;
 
-/* A connection to an endpoint. It belongs to one exchange at a time, or waits in the pool for the next. */
+/* A connection to an endpoint. It belongs to one exchange or mirror at a time, or waits in the pool for the
+ * next. */
 typedef struct Upstream {
         Socket socket;
         Worker *worker;
         SharedTables *tables;
-        Exchange *exchange; /* NULL in the pool */
+        Exchange *exchange; /* this and... */
+        Mirror *mirror;     /* ...this are NULL in the pool */
         uint32_t endpoint;
         uint32_t generation; /* of the endpoint, when it was connected to */
         bool connected;
@@ -33,9 +36,13 @@ typedef struct Upstream {
         nsec_t idle_since, idle_time; /* as far as the relay has used it */
 } Upstream;
 
-/* Begins to connect for an exchange; `timer` runs out with it. Errors of connect(2) as they are; what is
- * known only later, upstream_finish_connect() tells. */
-int upstream_connect(Exchange *x, uint32_t endpoint, nsec_t deadline, Upstream **ret);
+static inline bool upstream_is_used(const Upstream *u) {
+        return u->exchange || u->mirror;
+}
+
+/* Begins to connect; `timer` runs out at the deadline. Who it is for is to be noted in it at once. Errors of
+ * connect(2) as they are; what is known only later, upstream_finish_connect() tells. */
+int upstream_connect(Worker *w, SharedTables *t, uint32_t endpoint, nsec_t deadline, Upstream **ret);
 
 /* 1: connected, 0: not yet, or why it failed. */
 int upstream_finish_connect(Upstream *u);

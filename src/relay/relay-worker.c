@@ -119,7 +119,7 @@ static void on_mail(Socket *s) {
 /* Objects that are not in use: one of each kind may stay. */
 static bool has_spare(const Worker *w) {
         return w->buffers.n_free > 0 || w->downstream_slab.n_free > 1 || w->upstream_slab.n_free > 1 ||
-                w->exchange_slab.n_free > 1;
+                w->exchange_slab.n_free > 1 || w->mirrors.slab.n_free > 1;
 }
 
 static void abort_all(Worker *w) {
@@ -136,6 +136,7 @@ static void on_housekeeping(Timer *t, nsec_t now) {
         slab_trim(&w->downstream_slab, w->downstream_slab.n_free / 2);
         slab_trim(&w->upstream_slab, w->upstream_slab.n_free / 2);
         slab_trim(&w->exchange_slab, w->exchange_slab.n_free / 2);
+        slab_trim(&w->mirrors.slab, w->mirrors.slab.n_free / 2);
         slots_look_over(w);
         slots_recover(w);
         if (w->stop_deadline > 0 && now >= w->stop_deadline)
@@ -191,6 +192,7 @@ static void run_once(Worker *w) {
         slab_settle(&w->downstream_slab);
         slab_settle(&w->upstream_slab);
         slab_settle(&w->exchange_slab);
+        slab_settle(&w->mirrors.slab);
         plan_housekeeping(w);
         atomic_store_explicit(&w->memory, buffer_pool_bytes(&w->buffers), memory_order_relaxed);
 }
@@ -198,6 +200,7 @@ static void run_once(Worker *w) {
 /* With no downstream left, nothing is under way; and who still has a slot in his hands finds out that it is
  * not there any more. */
 static void close_upstreams(Worker *w) {
+        mirrors_clear(&w->mirrors);
         pool_clear(&w->pool);
         while (!list_is_empty(&w->slots.bound))
                 slot_abandon(LIST_FIRST(&w->slots.bound, Upstream, slot_link));
@@ -234,6 +237,7 @@ static Worker *worker_free(Worker *w) {
         slab_done(&w->downstream_slab);
         slab_done(&w->upstream_slab);
         slab_done(&w->exchange_slab);
+        mirrors_done(&w->mirrors);
         free(w);
         return NULL;
 }
@@ -249,6 +253,7 @@ static void worker_init(Worker *w, unsigned index, WorkerShared *shared) {
         pool_init(&w->pool);
         slots_init(&w->slots);
         regex_cache_init(&w->regexes, shared->accelerate);
+        mirrors_init(&w->mirrors);
         timer_wheel_init(&w->timers, w->now);
         timer_init(&w->housekeeping, on_housekeeping);
         buffer_pool_init(&w->buffers, BUFFER_CAPACITY_INITIAL);

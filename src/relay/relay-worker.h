@@ -9,6 +9,7 @@
 #include "relay-fast.h"
 #include "relay-list.h"
 #include "relay-mailbox.h"
+#include "relay-mirror.h"
 #include "relay-pool.h"
 #include "relay-regex.h"
 #include "relay-slab.h"
@@ -56,6 +57,7 @@ typedef struct Worker {
         Slots slots;
         RegexCache regexes;
         struct sm_work matching; /* while a choice is made */
+        Mirrors mirrors;
 
         TimerWheel timers;
         Timer housekeeping;

@@ -147,6 +147,137 @@ static void test_lists_are_continued(void **state) {
                        "HTTP/1.1 200 OK\r\nVia: 1.1 x, 1.1 slicemesh\r\n\r\n");
 }
 
+#define TEXT(s) { (const uint8_t *) (s), sizeof(s) - 1 }
+
+static void test_changes(void **state) {
+        static const FieldChange add[] = { { SM_EDIT_ADD, TEXT("x-A"), TEXT("1") } };
+        static const FieldChange set[] = { { SM_EDIT_SET, TEXT("x-A"), TEXT("") } };
+        static const FieldChange gone[] = { { SM_EDIT_REMOVE, TEXT("x-A"), { NULL, 0 } } };
+        static const FieldChange add_set_add[] = {
+                { SM_EDIT_ADD, TEXT("x-a"), TEXT("1") },
+                { SM_EDIT_SET, TEXT("X-A"), TEXT("2") },
+                { SM_EDIT_ADD, TEXT("x-b"), TEXT("3") },
+                { SM_EDIT_ADD, TEXT("X-a"), TEXT("4") },
+        };
+        static const FieldChange set_gone[] = {
+                { SM_EDIT_SET, TEXT("x-a"), TEXT("1") },
+                { SM_EDIT_REMOVE, TEXT("x-a"), { NULL, 0 } },
+        };
+        static const struct {
+                FieldChanges changes;
+                const char *fields, *expected;
+        } cases[] = {
+                { { add, 1 }, "B: c\r\n", "B: c\r\nx-A: 1\r\n" },
+                { { add, 1 }, "X-a:2\r\nB: c\r\n", "X-a:2\r\nB: c\r\nx-A: 1\r\n" },
+                { { add, 1 }, "Connection: x-a\r\nX-A: 2\r\n", "x-A: 1\r\n" },
+                { { set, 1 }, "", "x-A: \r\n" },
+                { { set, 1 }, "X-a: 1\r\nB: c\r\nx-a: 2\r\nx-aa: 3\r\n",
+                  "B: c\r\nx-aa: 3\r\nx-A: \r\n" },
+                { { gone, 1 }, "B: c\r\n", "B: c\r\n" },
+                { { gone, 1 }, "x-a: 1\r\nB:  c \r\nX-A:\r\n", "B:  c \r\n" },
+                { { gone, 1 }, "x-a: 1\r\n", "" },
+                { { add_set_add, 4 }, "x-a: 0\r\nx-b: 0\r\n",
+                  "x-b: 0\r\nX-A: 2\r\nx-b: 3\r\nX-a: 4\r\n" },
+                { { set_gone, 2 }, "x-a: 0\r\nB: c\r\n", "B: c\r\n" },
+        };
+
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                char in[256], expected[256];
+
+                snprintf(in, sizeof(in), "GET / HTTP/1.1\r\nHost: h\r\n%s\r\n", cases[i].fields);
+                snprintf(expected, sizeof(expected), "GET / HTTP/1.1\r\nHost: h\r\n%s\r\n",
+                         cases[i].expected);
+                check_request(in, &(RequestEdit){ .changes = cases[i].changes }, expected);
+                snprintf(in, sizeof(in), "HTTP/1.1 200 OK\r\n%s\r\n", cases[i].fields);
+                snprintf(expected, sizeof(expected), "HTTP/1.1 200 OK\r\n%s\r\n", cases[i].expected);
+                check_response(in, &(ResponseEdit){ .changes = cases[i].changes }, expected);
+        }
+}
+
+/* What the relay adds on its own account comes last. */
+static void test_changes_and_lists(void **state) {
+        static const FieldChange gone[] = { { SM_EDIT_REMOVE, TEXT("via"), { NULL, 0 } },
+                                            { SM_EDIT_REMOVE, TEXT("x-forwarded-for"), { NULL, 0 } } };
+        static const FieldChange set[] = { { SM_EDIT_SET, TEXT("VIA"), TEXT("1.0 a") },
+                                           { SM_EDIT_SET, TEXT("x-forwarded-FOR"), TEXT("") } };
+        static const FieldChange add[] = { { SM_EDIT_ADD, TEXT("X-Forwarded-For"), TEXT("b") },
+                                           { SM_EDIT_ADD, TEXT("X-Other"), TEXT("c") } };
+        static const char in[] = "GET / HTTP/1.1\r\nHost: h\r\nVia: 1.0 x\r\nX-Forwarded-For: a\r\n\r\n";
+        RequestEdit edit = { .via = true, .forwarded_for = "10.0.0.1" };
+
+        edit.changes = (FieldChanges){ gone, 2 };
+        check_request(in, &edit, "GET / HTTP/1.1\r\nHost: h\r\nVia: 1.1 slicemesh\r\n"
+                      "X-Forwarded-For: 10.0.0.1\r\n\r\n");
+        edit.changes = (FieldChanges){ set, 2 };
+        check_request(in, &edit, "GET / HTTP/1.1\r\nHost: h\r\nVIA: 1.0 a, 1.1 slicemesh\r\n"
+                      "x-forwarded-FOR: 10.0.0.1\r\n\r\n");
+        edit.changes = (FieldChanges){ add, 2 };
+        check_request(in, &edit, "GET / HTTP/1.1\r\nHost: h\r\nVia: 1.0 x, 1.1 slicemesh\r\n"
+                      "X-Forwarded-For: a\r\nX-Forwarded-For: b, 10.0.0.1\r\nX-Other: c\r\n\r\n");
+        /* What Connection takes away is not what is added to. */
+        edit.changes = (FieldChanges){};
+        check_request("GET / HTTP/1.1\r\nX-Forwarded-For: a\r\nConnection: x-forwarded-for, via\r\n"
+                      "Host: h\r\nVia: 1.0 x\r\n\r\n", &edit,
+                      "GET / HTTP/1.1\r\nHost: h\r\nVia: 1.1 slicemesh\r\n"
+                      "X-Forwarded-For: 10.0.0.1\r\n\r\n");
+}
+
+static void test_rewrites(void **state) {
+        static const struct {
+                const char *in;
+                RequestEdit edit;
+                const char *expected;
+        } cases[] = {
+                { "GET /a/b?c HTTP/1.1\r\nX: y\r\nhost:  h \r\n\r\n", { .new_host = TEXT("n") },
+                  "GET /a/b?c HTTP/1.1\r\nX: y\r\nhost:  n \r\n\r\n" },
+                { "GET http://a.test/b HTTP/1.1\r\nHost: h\r\nX: y\r\n\r\n", { .new_host = TEXT("n") },
+                  "GET /b HTTP/1.1\r\nHost: n\r\nX: y\r\n\r\n" },
+                { "GET / HTTP/1.0\r\n\r\n", { .new_host = TEXT("n") }, "GET / HTTP/1.1\r\nHost: n\r\n\r\n" },
+                { "GET /a/b?c HTTP/1.1\r\nHost: h\r\n\r\n", { .new_prefix = TEXT("/n"), .skip = 2 },
+                  "GET /n/b?c HTTP/1.1\r\nHost: h\r\n\r\n" },
+                { "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", { .new_prefix = TEXT("/n"), .skip = 2 },
+                  "GET /n HTTP/1.1\r\nHost: h\r\n\r\n" },
+                { "GET /a? HTTP/1.1\r\nHost: h\r\n\r\n", { .new_prefix = TEXT(""), .skip = 2 },
+                  "GET /? HTTP/1.1\r\nHost: h\r\n\r\n" },
+                { "GET /a/b HTTP/1.1\r\nHost: h\r\n\r\n", { .new_prefix = TEXT(""), .skip = 2 },
+                  "GET /b HTTP/1.1\r\nHost: h\r\n\r\n" },
+                { "GET /a//b HTTP/1.1\r\nHost: h\r\n\r\n", { .new_prefix = TEXT("/"), .skip = 2 },
+                  "GET /b HTTP/1.1\r\nHost: h\r\n\r\n" },
+                { "GET http://a.test?q HTTP/1.1\r\nHost: h\r\n\r\n", { .new_prefix = TEXT("/n/"), .skip = 0 },
+                  "GET /n/?q HTTP/1.1\r\nHost: a.test\r\n\r\n" },
+                { "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", { .new_prefix = TEXT("/n"), .skip = 1 },
+                  "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n" },
+        };
+
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+                check_request(cases[i].in, &cases[i].edit, cases[i].expected);
+}
+
+/* In normal form a path may be shorter than what came: the query stays where it is. */
+static void test_path_in_normal_form(void **state) {
+        static const char *const cases[][2] = {
+                { "GET /a/./b?c=d HTTP/1.1\r\nHost: h\r\n\r\n", "GET /a/b?c=d HTTP/1.1\r\nHost: h\r\n\r\n" },
+                { "GET /a/./b? HTTP/1.1\r\nHost: h\r\n\r\n", "GET /a/b? HTTP/1.1\r\nHost: h\r\n\r\n" },
+                { "GET /a/./b HTTP/1.1\r\nHost: h\r\n\r\n", "GET /a/b HTTP/1.1\r\nHost: h\r\n\r\n" },
+                { "GET http://h/a/./b?c HTTP/1.1\r\nHost: h\r\n\r\n", "GET /a/b?c HTTP/1.1\r\nHost: h\r\n\r\n" },
+        };
+
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                Buffer *out = buffer_acquire(&pool);
+                struct sm_head head;
+                char in[128];
+
+                snprintf(in, sizeof(in), "%s", cases[i][0]);
+                parse(in, SM_HEAD_REQUEST, &head);
+                memcpy(in + head.path.offset, "/a/b", 4);
+                head.path.length = 4;
+                assert_int_equal(head_write_request(out, (const uint8_t *) in, &head, &(RequestEdit){}), 0);
+                assert_int_equal(buffer_append(out, "", 1), 0);
+                assert_string_equal((const char *) buffer_at(out), cases[i][1]);
+                buffer_release(&pool, out);
+        }
+}
+
 static void test_hops_are_counted(void **state) {
         static const struct {
                 const char *value;
@@ -312,6 +443,10 @@ int main(void) {
                 cmocka_unit_test(test_targets),
                 cmocka_unit_test(test_upgrade_and_trailers),
                 cmocka_unit_test(test_lists_are_continued),
+                cmocka_unit_test(test_changes),
+                cmocka_unit_test(test_changes_and_lists),
+                cmocka_unit_test(test_rewrites),
+                cmocka_unit_test(test_path_in_normal_form),
                 cmocka_unit_test(test_hops_are_counted),
                 cmocka_unit_test(test_responses),
                 cmocka_unit_test(test_no_room),

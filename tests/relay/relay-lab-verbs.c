@@ -111,6 +111,26 @@ static int verb_weight(Lab *l, char **a, JsonWriter *w) {
         return lab_mesh_commit(&l->mesh, a[0]);
 }
 
+/* route SERVICE INDEX: its state. */
+static int verb_route(Lab *l, char **a, JsonWriter *w) {
+        const LabService *s = lab_mesh_find(&l->mesh, a[0]);
+        const struct sm_route_state *state;
+        uint64_t i;
+
+        if (!s)
+                return -ENOENT;
+        if (parse_unsigned(a[1], &i) < 0 || i >= s->n_routes)
+                return -EINVAL;
+        state = sm_route_state_at(tables_view(l->mesh.tables), s->route_states[i]);
+        json_unsigned(w, "requests", LOAD(&state->requests));
+        json_unsigned(w, "shadow", LOAD(&state->shadow));
+        json_unsigned(w, "aborted", LOAD(&state->aborted));
+        json_unsigned(w, "delayed", LOAD(&state->delayed));
+        json_unsigned(w, "mirrored", LOAD(&state->mirrored));
+        json_unsigned(w, "mirrors_dropped", LOAD(&state->mirrors_dropped));
+        return 0;
+}
+
 /* admin SERVICE ENDPOINT STATE, as the policy's `state:` */
 static int verb_admin(Lab *l, char **a, JsonWriter *w) {
         LabEndpoint *e = lab_mesh_find_endpoint(&l->mesh, a[0], a[1]);
@@ -278,6 +298,7 @@ static const LabVerb verbs[] = {
         { "callers", 4, verb_callers },
         { "is-caller", 2, verb_is_caller },
         { "weight", 3, verb_weight },
+        { "route", 2, verb_route },
         { "admin", 3, verb_admin },
         { "avoid", 3, verb_avoid },
         { "endpoint", 2, verb_endpoint },
