@@ -5,11 +5,10 @@
 
 #include "../src/engine/engine-downstream.h"
 #include "../src/engine/engine-plain.h"
-#include "../src/engine/engine-route.h"
-#include "address.h"
+#include "answer.h"
+#include "choose.h"
 #include "count.h"
 #include "message.h"
-#include "parsing.h"
 #include "reply.h"
 #include "socket-maps.h"
 #include "stream.h"
@@ -18,25 +17,6 @@
  * send(2) of a caller, D: a request that is all there and needs nothing that only the relay can do goes
  * straight to a server. Whatever is not certain goes on to the relay, with the reason left for it to count.
  */
-
-/* By downstream; D's lock guards it. */
-struct caller_scratch {
-        struct parsing parsing;
-        struct sm_work work;
-        /* what was chosen */
-        __u32 root;
-        __u32 route_index, route_state, timeout_ms;
-        __u32 subset_index, subset_state;
-        __u32 endpoint;
-        __u32 undecided; /* enum sm_slow */
-};
-
-struct {
-        __uint(type, BPF_MAP_TYPE_ARRAY);
-        __uint(max_entries, 1);
-        __type(key, __u32);
-        __type(value, struct caller_scratch);
-} caller_scratches SEC(".maps");
 
 struct send {
         struct sm_socket_context *socket;
@@ -48,6 +28,7 @@ struct send {
         __u32 head_max;
         __u32 size;
         __u32 features; /* enum sm_fast_feature */
+        int traced;     /* the relay is to tell what becomes of it */
         int verdict;
 };
 
@@ -74,6 +55,7 @@ static __always_inline enum sm_slow check_connection(struct sk_msg_md *msg, stru
         s->scratch->root = service ? SM_READ_ONCE(service->root) : 0;
         if (s->scratch->root == 0 || service->generation != s->socket->generation)
                 return SM_SLOW_REFUSED;
+        s->traced = SM_READ_ONCE(service->trace) > 0;
         s->policy = sm_cell_of(NULL, s->scratch->root);
         if (!s->policy)
                 return SM_SLOW_REFUSED;
@@ -114,95 +96,6 @@ static __always_inline enum sm_slow check_request(struct sk_msg_md *msg, struct 
         return sm_request_is_plain(head, s->policy->flags) ? SM_SLOW_NONE : SM_SLOW_REWRITTEN;
 }
 
-/* A frame of its own, as what follows, gone when the next one needs the room: the stack is 512 bytes. */
-static __noinline void search_route(struct caller_scratch *scratch, const struct sm_request_copy *copy,
-                                    const struct sm_socket_context *socket) {
-        const struct sm_request request = {
-                .bytes = copy->bytes,
-                .head = &scratch->parsing.head,
-                .work = &scratch->work,
-                .body_length = copy->length - scratch->parsing.head.length,
-                .body_complete = copy->length == copy->size,
-                .unit = socket->unit,
-                .uid = socket->uid,
-                .slice = socket->slice,
-                .random = bpf_get_prandom_u32(),
-        };
-
-        sm_search_route(NULL, scratch->root, &request);
-}
-
-static __noinline enum sm_reason choose_subset(struct caller_scratch *scratch,
-                                               const struct sm_request_copy *copy) {
-        const struct sm_request request = {
-                .bytes = copy->bytes,
-                .head = &scratch->parsing.head,
-                .work = &scratch->work,
-                .random = bpf_get_prandom_u32(),
-        };
-        struct sm_choice choice;
-        enum sm_reason reason;
-
-        reason = sm_choice_of(NULL, &scratch->work.search, &choice);
-        scratch->undecided = choice.undecided;
-        if (reason != SM_REASON_NONE || choice.undecided)
-                return reason;
-        reason = sm_choose_subset(NULL, &choice, &request);
-        if (reason != SM_REASON_NONE)
-                return reason;
-        scratch->route_index = choice.route_index;
-        scratch->route_state = choice.route->state;
-        scratch->timeout_ms = choice.route->timeout_ms;
-        scratch->subset_index = choice.subset_index;
-        scratch->subset_state = choice.subset->state;
-        return SM_REASON_NONE;
-}
-
-static __noinline void find_key(struct caller_scratch *scratch, const struct sm_request_copy *copy) {
-        const struct sm_policy *policy = sm_cell_of(NULL, scratch->root);
-        const struct sm_request request = {
-                .bytes = copy->bytes,
-                .head = &scratch->parsing.head,
-                .work = &scratch->work,
-        };
-        const struct sm_subset *subset;
-
-        if (!policy)
-                return;
-        subset = sm_cell_of(NULL, scratch->root + policy->subsets + scratch->subset_index);
-        if (subset)
-                sm_key_of_subset(NULL, scratch->root, subset, &request);
-}
-
-static __noinline enum sm_reason choose_endpoint(struct sk_msg_md *msg, struct caller_scratch *scratch,
-                                                 const struct sm_request_copy *copy,
-                                                 const struct sm_socket_context *socket) {
-        const struct sm_policy *policy = sm_cell_of(NULL, scratch->root);
-        __u8 source[16] __attribute__((aligned(4)));
-        const struct sm_request request = {
-                .bytes = copy->bytes,
-                .head = &scratch->parsing.head,
-                .source = source,
-                .work = &scratch->work,
-                .cgroup = socket->cgroup,
-                .slice = socket->slice,
-                .random = bpf_get_prandom_u32(),
-        };
-        struct sm_choice choice = { .base = scratch->root };
-        enum sm_reason reason;
-
-        if (!policy)
-                return SM_REASON_INTERNAL;
-        choice.subset = sm_cell_of(NULL, scratch->root + policy->subsets + scratch->subset_index);
-        if (!choice.subset)
-                return SM_REASON_INTERNAL;
-        /* The kernel keeps the mapped form in the IPv6 fields of an IPv4 socket. */
-        address_set(source, msg->local_ip6[0], msg->local_ip6[1], msg->local_ip6[2], msg->local_ip6[3]);
-        reason = sm_take_endpoint(NULL, &choice, &request, bpf_ktime_get_ns(), NULL, 0);
-        scratch->endpoint = choice.endpoint;
-        return reason;
-}
-
 /* An idle connection to the endpoint, TAKEN; 0 if there is none. */
 static __noinline __u32 take_slot(__u32 endpoint, __u32 worker, __u32 downstream, __u64 *ret_word) {
         const struct sm_fast_control *control;
@@ -241,14 +134,19 @@ static __always_inline void describe(const struct send *s, struct sm_slot *slot)
         s->copy->timeout_ms = s->scratch->timeout_ms;
 }
 
+static __always_inline void count_route(const struct caller_scratch *scratch) {
+        struct sm_route_state *route = sm_route_state_at(NULL, scratch->route_state);
+
+        if (route)
+                __sync_fetch_and_add(&route->requests, 1);
+}
+
 static __always_inline void count_choice(const struct caller_scratch *scratch) {
         struct sm_subset_state *subset = sm_subset_state_at(NULL, scratch->subset_state);
-        struct sm_route_state *route = sm_route_state_at(NULL, scratch->route_state);
 
         if (subset)
                 __sync_fetch_and_add(&subset->requests, 1);
-        if (route)
-                __sync_fetch_and_add(&route->requests, 1);
+        count_route(scratch);
 }
 
 /* What the relay counts when it sends a request; the end is counted by who sees it. */
@@ -277,6 +175,7 @@ static __always_inline enum sm_slow leave_choice(const struct send *s, enum sm_s
         d->chosen_endpoint = s->scratch->endpoint;
         d->chosen_route = s->scratch->route_index;
         d->chosen_subset = s->scratch->subset_index;
+        d->chosen_effects = s->scratch->effects;
         sm_store(&d->chosen_at, s->sent);
         return slow;
 }
@@ -337,17 +236,13 @@ static __always_inline void count_answered(const struct send *s, enum sm_reason 
 }
 
 /* Instead of an endpoint. The downstream's state stays IDLE: nobody else has a part in it. */
-static __always_inline enum sm_slow answer(struct sk_msg_md *msg, struct send *s, enum sm_reason reason) {
-        __u32 index = SM_REPLY_INDEX(reason, s->scratch->parsing.head.method == SM_METHOD_HEAD);
-        const struct sm_reply *reply = bpf_map_lookup_elem(&replies, &index);
-
-        if (!(s->features & SM_FAST_ANSWERS) || !sm_reason_is_plain(reason) || !reply)
-                return SM_SLOW_REFUSED;
-        switch (reply_give(msg, &caller_sockets, &s->downstream->cookie, reply)) {
+static __always_inline enum sm_slow give(struct sk_msg_md *msg, struct send *s, enum sm_reason reason,
+                                         const __u8 *bytes, __u32 length, __u32 status) {
+        switch (reply_give(msg, &caller_sockets, &s->downstream->cookie, bytes, length)) {
 
         case REPLY_GIVEN:
                 s->downstream->used = bpf_ktime_get_ns();
-                count_answered(s, reason, reply->status);
+                count_answered(s, reason, status);
                 return SM_SLOW_NONE;
 
         case REPLY_SPOILT:
@@ -357,6 +252,111 @@ static __always_inline enum sm_slow answer(struct sk_msg_md *msg, struct send *s
         default:
                 return SM_SLOW_REFUSED;
         }
+}
+
+/* The request can go nowhere. */
+static __always_inline enum sm_slow refuse(struct sk_msg_md *msg, struct send *s, enum sm_reason reason) {
+        __u32 index = SM_REPLY_INDEX(reason, s->scratch->parsing.head.method == SM_METHOD_HEAD);
+        const struct sm_reply *reply = bpf_map_lookup_elem(&replies, &index);
+
+        if (s->traced)
+                return SM_SLOW_TRACED;
+        if (!(s->features & SM_FAST_ANSWERS) || !sm_reason_is_plain(reason) || !reply)
+                return SM_SLOW_REFUSED;
+        return give(msg, s, reason, reply->bytes, reply->length, reply->status);
+}
+
+/* What the route's actions make of the request. */
+enum plan {
+        PLAN_FORWARD, /* nothing */
+        PLAN_ANSWER,  /* by the route's own answer */
+        PLAN_ABORT,   /* likewise, by fault injection */
+        PLAN_EFFECT,  /* the dice gave it something that the relay does */
+        PLAN_RELAY,   /* the relay does it with every request of the route */
+};
+
+static __always_inline enum plan make_plan(const struct caller_scratch *scratch,
+                                           const struct sm_actions *a) {
+        if (scratch->effects & SM_EFFECT_DELAY)
+                return PLAN_EFFECT;
+        if (scratch->effects & SM_EFFECT_ABORT)
+                return PLAN_ABORT;
+        if (a->answer > 0)
+                return PLAN_ANSWER;
+        if (a->flags || a->n_request_edits || a->n_response_edits)
+                return PLAN_RELAY;
+        return scratch->effects & SM_EFFECT_MIRROR ? PLAN_EFFECT : PLAN_FORWARD;
+}
+
+/* The answer that the plan names. The copy of the request is of no use any more, and has room. */
+static __always_inline enum sm_slow answer(struct sk_msg_md *msg, struct send *s, enum plan plan,
+                                           const struct sm_actions *a) {
+        int is_head = s->scratch->parsing.head.method == SM_METHOD_HEAD, abort = plan == PLAN_ABORT;
+        __u32 cell = s->scratch->root + (abort ? a->abort : a->answer), length;
+        const struct sm_answer *text = sm_cell_of(NULL, cell);
+        struct sm_route_state *state;
+        enum sm_reason reason;
+
+        if (!text || !(s->features & SM_FAST_ANSWERS))
+                return SM_SLOW_ACTION;
+        length = answer_write(s->copy->bytes, s->scratch->root, text, is_head);
+        if (length == 0)
+                return SM_SLOW_ACTION;
+        reason = abort ? SM_REASON_FAULT_INJECTED
+               : text->flags & SM_ANSWER_REDIRECT ? SM_REASON_REDIRECTED : SM_REASON_ANSWERED;
+        if (give(msg, s, reason, s->copy->bytes, length, text->status / 100) != SM_SLOW_NONE)
+                return SM_SLOW_ACTION;
+        state = sm_route_state_at(NULL, s->scratch->route_state);
+        if (abort && state)
+                __sync_fetch_and_add(&state->aborted, 1);
+        count_route(s->scratch);
+        return SM_SLOW_NONE;
+}
+
+/* Until nothing is left for the relay to choose. */
+static __always_inline enum sm_slow forward(struct sk_msg_md *msg, struct send *s) {
+        enum sm_reason reason;
+        enum sm_slow slow;
+
+        find_key(s->scratch, s->copy, s->socket);
+        reason = choose_endpoint(s->scratch, s->copy, s->socket);
+        if (s->traced)
+                return leave_choice(s, SM_SLOW_TRACED);
+        if (reason == SM_REASON_NONE)
+                return take(msg, s);
+        slow = refuse(msg, s, reason);
+        if (slow == SM_SLOW_NONE)
+                count_choice(s->scratch);
+        return slow;
+}
+
+/* The route is chosen, and whoever goes on keeps to that. */
+static __always_inline enum sm_slow follow(struct sk_msg_md *msg, struct send *s) {
+        const struct sm_actions *a = NULL;
+        enum plan plan = PLAN_FORWARD;
+
+        if (s->scratch->actions > 0) {
+                a = sm_cell_of(NULL, s->scratch->actions);
+                plan = a ? make_plan(s->scratch, a) : PLAN_RELAY;
+                if (plan == PLAN_RELAY)
+                        return SM_SLOW_ACTION;
+        }
+        if (s->scratch->work.search.shadows)
+                count_shadows(s->scratch);
+        if (a && !s->traced && (plan == PLAN_ANSWER || plan == PLAN_ABORT) &&
+            answer(msg, s, plan, a) == SM_SLOW_NONE)
+                return SM_SLOW_NONE;
+        if (s->verdict != SK_PASS)
+                return SM_SLOW_NONE;
+        if (plan == PLAN_FORWARD || s->scratch->splits > 0) {
+                enum sm_reason reason = choose_subset(s->scratch, s->copy, s->socket);
+
+                if (reason != SM_REASON_NONE)
+                        return refuse(msg, s, reason);
+        }
+        if (plan != PLAN_FORWARD)
+                return leave_choice(s, s->traced && plan != PLAN_EFFECT ? SM_SLOW_TRACED : SM_SLOW_ACTION);
+        return forward(msg, s);
 }
 
 static __always_inline enum sm_slow serve(struct sk_msg_md *msg, struct send *s) {
@@ -369,20 +369,15 @@ static __always_inline enum sm_slow serve(struct sk_msg_md *msg, struct send *s)
         slow = check_request(msg, s);
         if (slow != SM_SLOW_NONE)
                 return slow;
-        search_route(s->scratch, s->copy, s->socket);
-        reason = choose_subset(s->scratch, s->copy);
-        if (reason != SM_REASON_NONE)
-                return answer(msg, s, reason);
-        if (s->scratch->undecided)
-                return s->scratch->undecided;
-        find_key(s->scratch, s->copy);
-        reason = choose_endpoint(msg, s->scratch, s->copy, s->socket);
-        if (reason == SM_REASON_NONE)
-                return take(msg, s);
-        slow = answer(msg, s, reason);
-        if (slow == SM_SLOW_NONE)
-                count_choice(s->scratch);
-        return slow;
+        search_route(msg, s->scratch, s->copy, s->socket);
+        reason = choose_route(s->scratch);
+        if (reason != SM_REASON_NONE) {
+                slow = refuse(msg, s, reason);
+                if (slow == SM_SLOW_NONE && s->scratch->work.search.shadows)
+                        count_shadows(s->scratch);
+                return slow;
+        }
+        return s->scratch->undecided ? s->scratch->undecided : follow(msg, s);
 }
 
 SEC("sk_msg")

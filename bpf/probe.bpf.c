@@ -51,7 +51,7 @@ int probe_move(struct sk_msg_md *msg) {
                 return SK_PASS;
         if (*to == '?') {
                 key = 0;
-                (void) reply_give(msg, &probe_sockets, &key, &probe_answer);
+                (void) reply_give(msg, &probe_sockets, &key, probe_answer.bytes, probe_answer.length);
                 return SK_PASS;
         }
         key = *to - '0';

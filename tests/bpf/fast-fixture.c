@@ -62,7 +62,7 @@ static struct slicemesh_bpf *open_programs(const FastPrograms *p) {
                 struct bpf_map *map;
                 __u32 entries;
         } sizes[] = {
-                { bpf->maps.cells, FAST_SLOTS },
+                { bpf->maps.cells, FAST_CELLS },
                 { bpf->maps.services, FAST_SLOTS },
                 { bpf->maps.subset_states, FAST_SLOTS },
                 { bpf->maps.route_states, FAST_SLOTS },

@@ -12,7 +12,8 @@
  * the same memory.
  */
 
-#define FAST_SLOTS 8 /* of each kind, the unused index 0 included */
+#define FAST_SLOTS 8  /* of each kind, the unused index 0 included */
+#define FAST_CELLS 32 /* of the policy */
 #define FAST_MAP_SOCKETS 4
 
 /* Which programs are loaded; all else is left out. */
