@@ -3,9 +3,9 @@
 
 #include "relay-count.h"
 #include "relay-downstream.h"
-#include "relay-exchange.h"
 #include "relay-health.h"
 #include "relay-mirror.h"
+#include "relay-steps.h"
 #include "relay-upstream.h"
 #include "relay-worker.h"
 

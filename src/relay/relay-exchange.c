@@ -6,12 +6,13 @@
 
 #include "relay-count.h"
 #include "relay-downstream.h"
-#include "relay-exchange.h"
 #include "relay-mirror.h"
+#include "relay-steps.h"
 #include "relay-upstream.h"
 #include "relay-worker.h"
 
-#define HEAD_TIME (30 * NSEC_PER_SEC) /* for a request head; or the idle time, if that is less */
+/* For a head, and between two parts of a body that is waited for; or the idle time, if that is less. */
+#define HEAD_TIME (30 * NSEC_PER_SEC)
 #define STEPS_AT_ONCE 32              /* each moves up to a buffer of bytes; then others have their turn */
 
 Exchange *exchange_new(Downstream *d) {
@@ -27,6 +28,7 @@ Exchange *exchange_new(Downstream *d) {
         x->service = downstream_service(d);
         x->started = x->moved = w->now;
         x->request_kept = true;
+        x->random = worker_random(w);
         list_init(&x->reader_link);
         sm_head_start(&x->parser, &x->head, SM_HEAD_REQUEST, worker_settings(w)->head_bytes);
         return x;
@@ -131,6 +133,7 @@ static Progress forward(Exchange *x) {
 
 static Progress (*const steps[_EXCHANGE_STATE_MAX])(Exchange *x) = {
         [EXCHANGE_READING] = read_head,
+        [EXCHANGE_LOOKING] = look_run,
         [EXCHANGE_DELAYED] = route_wait,
         [EXCHANGE_CONNECTING] = attempt_run,
         [EXCHANGE_FORWARDING] = forward,
@@ -167,6 +170,8 @@ void exchange_arm(Exchange *x) {
 
         if (x->state == EXCHANGE_READING)
                 next = x->started + MIN(HEAD_TIME, idle_limit(x));
+        if (x->state == EXCHANGE_LOOKING)
+                next = x->moved + MIN(HEAD_TIME, idle_limit(x));
         if (x->state == EXCHANGE_DELAYED)
                 next = MIN(next, x->resume);
         timer_set(&x->worker->timers, &x->downstream->timer, next);
@@ -192,7 +197,9 @@ Progress exchange_run(Exchange *x) {
 }
 
 static Progress expire(Exchange *x, nsec_t now) {
-        if (x->state == EXCHANGE_READING)
+        if (x->state == EXCHANGE_LOOKING && now < x->moved + MIN(HEAD_TIME, idle_limit(x)))
+                return EXCHANGE_WAITS;
+        if (x->state == EXCHANGE_READING || x->state == EXCHANGE_LOOKING)
                 return reply_begin(x, SM_REASON_REQUEST_TIMEOUT);
         if (now >= route_deadline(x))
                 return reply_begin(x, SM_REASON_UPSTREAM_TIMEOUT);

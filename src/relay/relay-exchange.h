@@ -17,6 +17,7 @@ typedef struct Worker Worker;
 
 typedef enum ExchangeState {
         EXCHANGE_READING,    /* the request's head */
+        EXCHANGE_LOOKING,    /* the beginning of its body, by which routes go */
         EXCHANGE_DELAYED,    /* by fault injection */
         EXCHANGE_CONNECTING, /* to an endpoint */
         EXCHANGE_FORWARDING, /* both ways */
@@ -37,10 +38,10 @@ typedef enum Progress {
 } Progress;
 
 /*
- * One request and its response. Its parts: relay-exchange.c reads the head and ends it, relay-route.c
- * decides what becomes of it, relay-attempt.c finds a connection, relay-request.c and relay-response.c
- * forward, relay-reply.c answers, relay-tunnel.c does what comes after 101; relay-takeover.c makes one of
- * what the kernel had begun.
+ * One request and its response. Its parts, which meet in relay-steps.h: relay-exchange.c reads the head and
+ * ends it, relay-route.c decides what becomes of it, for which relay-look.c may have to wait for the body,
+ * relay-attempt.c finds a connection, relay-request.c and relay-response.c forward, relay-reply.c answers,
+ * relay-tunnel.c does what comes after 101; relay-takeover.c makes one of what the kernel had begun.
  */
 typedef struct Exchange {
         Worker *worker;
@@ -70,6 +71,10 @@ typedef struct Exchange {
         Changes *changes; /* what the route changes in heads; NULL: nothing */
         Mirror *mirror;   /* a copy of the request in the making; NULL: none, or no more */
 
+        uint32_t random;      /* for the route, the same whenever it is asked for */
+        uint32_t look_wanted; /* bytes of the body's data with which to ask for the route */
+        uint64_t look_asked;  /* with so many it was undecided */
+
         uint32_t in_flight; /* endpoint that counts this exchange, 0 = none */
         uint32_t tried[SM_PICK_EXCLUDED_MAX];
         uint32_t n_tried;
@@ -77,6 +82,8 @@ typedef struct Exchange {
 
         Flow request, response;
         bool routed;           /* counted as active */
+        bool looked;           /* what is here of the body is all that routes get to see */
+        bool continued;        /* we have sent the 100 that the caller waited for */
         bool upgrade;          /* the endpoint is asked for it */
         bool count_hops;
         bool request_kept;     /* the whole request is still in the buffer, to be sent again */
@@ -111,56 +118,3 @@ void exchange_arm(Exchange *x);
 /* Events of the upstream connection and of the downstream's timer. */
 void exchange_upstream_ready(Exchange *x);
 Progress exchange_expired(Exchange *x, nsec_t now);
-
-/* What the engine is asked with, with a fresh random number. */
-void exchange_fill_request(const Exchange *x, struct sm_request *ret);
-
-/* Gives up the places inside of the policy, but not what was chosen. */
-void exchange_release_choice(Exchange *x);
-
-/* Ends its count in flight. */
-void exchange_release_endpoint(Exchange *x);
-
-/* relay-attempt.c: EXCHANGE_CONNECTING. attempt_begin() is also what follows a connection that failed. */
-Progress attempt_begin(Exchange *x);
-Progress attempt_run(Exchange *x);
-/* Sends the kept request once more, over a new connection to the same endpoint. */
-Progress attempt_again(Exchange *x);
-
-/* relay-route.c. In EXCHANGE_READING, when the head is parsed: decides what becomes of the request, once,
- * and begins with it. */
-Progress route_begin(Exchange *x);
-
-/* EXCHANGE_DELAYED */
-Progress route_wait(Exchange *x);
-
-/* Matches the route and picks the subset, into x->choice, or does what was chosen before if that is still in
- * force; a reader of the policy from then on. */
-enum sm_reason route_choose(Exchange *x);
-
-/* Does what was chosen, but for a delay: without a subset the answer is the route's own. */
-Progress route_follow(Exchange *x);
-void route_read_policy(Exchange *x, const struct sm_policy *policy);
-
-/* relay-request.c, relay-response.c: EXCHANGE_FORWARDING. */
-Progress request_begin(Exchange *x);
-int request_write_head(Exchange *x);
-
-Progress request_run(Exchange *x);
-Progress response_run(Exchange *x);
-
-/* relay-tunnel.c: EXCHANGE_TUNNELLING. */
-Progress tunnel_run(Exchange *x);
-
-/* relay-reply.c: EXCHANGE_REPLYING. Answers for the endpoint, if nothing of its own answer was sent; else
- * the exchange breaks. Counts the reason. */
-Progress reply_begin(Exchange *x, enum sm_reason reason);
-/* With the answer at that cell of the policy that was chosen from. ANSWERED becomes REDIRECTED if it is a
- * redirect. */
-Progress reply_begin_answer(Exchange *x, enum sm_reason reason, __u32 cell);
-Progress reply_run(Exchange *x);
-
-/* relay-takeover.c. That it does not go through as an adopted exchange should, of which the first reason
- * counts; and at the end of an adopted one, which way it went. */
-void takeover_note(Exchange *x, enum sm_reason reason);
-void takeover_count(const Exchange *x);

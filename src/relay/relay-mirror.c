@@ -6,9 +6,9 @@
 #include "../basic/macro.h"
 #include "relay-count.h"
 #include "relay-downstream.h"
-#include "relay-exchange.h"
 #include "relay-health.h"
 #include "relay-mirror.h"
+#include "relay-steps.h"
 #include "relay-upstream.h"
 #include "relay-worker.h"
 
@@ -200,8 +200,10 @@ static void take(Exchange *x, const uint8_t *bytes, size_t n, size_t more) {
 void mirror_take_head(Exchange *x) {
         size_t body = x->request.body.framing == SM_BODY_LENGTH ? x->head.content_length : 0;
 
-        if (x->mirror && !x->mirror->request)
-                take(x, buffer_at(x->request.out), buffer_filled(x->request.out), body);
+        if (!x->mirror || x->mirror->request)
+                return;
+        take(x, buffer_at(x->request.out), buffer_filled(x->request.out), body);
+        mirror_take_body(x, x->head.length); /* what a route had to look at is here already */
 }
 
 void mirror_take_body(Exchange *x, uint32_t from) {

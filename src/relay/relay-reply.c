@@ -4,8 +4,8 @@
 #include "relay-answer.h"
 #include "relay-count.h"
 #include "relay-downstream.h"
-#include "relay-exchange.h"
 #include "relay-reply.h"
+#include "relay-steps.h"
 #include "relay-upstream.h"
 #include "relay-worker.h"
 

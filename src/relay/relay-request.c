@@ -6,9 +6,9 @@
 #include "relay-caller.h"
 #include "relay-count.h"
 #include "relay-downstream.h"
-#include "relay-exchange.h"
 #include "relay-head-write.h"
 #include "relay-mirror.h"
+#include "relay-steps.h"
 #include "relay-upstream.h"
 #include "relay-worker.h"
 

@@ -4,8 +4,8 @@
 #include "../engine/engine-framing.h"
 #include "relay-count.h"
 #include "relay-downstream.h"
-#include "relay-exchange.h"
 #include "relay-head-write.h"
+#include "relay-steps.h"
 #include "relay-upstream.h"
 #include "relay-worker.h"
 
@@ -130,7 +130,7 @@ static int write_head(Exchange *x) {
 static Progress interim_head(Exchange *x) {
         int r = 0;
 
-        if (!(x->head.flags & SM_HEAD_HTTP_1_0)) {
+        if (!(x->head.flags & SM_HEAD_HTTP_1_0) && !(x->continued && x->response_head.status == 100)) {
                 r = write_head(x);
                 count_status(&x->tables->tables, x->service, x->response_head.status);
         }

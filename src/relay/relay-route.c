@@ -5,8 +5,8 @@
 #include "relay-changes.h"
 #include "relay-count.h"
 #include "relay-downstream.h"
-#include "relay-exchange.h"
 #include "relay-mirror.h"
+#include "relay-steps.h"
 #include "relay-worker.h"
 
 void route_read_policy(Exchange *x, const struct sm_policy *policy) {
@@ -58,8 +58,8 @@ static enum sm_reason choose_anew(Exchange *x, __u32 base) {
         enum sm_reason reason;
 
         exchange_fill_request(x, &q);
-        reason = sm_choose_route(t, base, &q, &x->choice);
-        if (reason != SM_REASON_NONE)
+        reason = look_choose_route(x, base, &q);
+        if (reason != SM_REASON_NONE || x->choice.undecided)
                 return reason;
         sm_choose_effects(t, &x->choice, &q);
         a = actions_of(x);
@@ -92,7 +92,7 @@ enum sm_reason route_choose(Exchange *x) {
                 return reason;
         if (!choose_as_before(x, base))
                 reason = choose_anew(x, base);
-        if (reason != SM_REASON_NONE)
+        if (reason != SM_REASON_NONE || x->choice.undecided)
                 return reason;
         x->revision = x->choice.policy->revision;
         return copy_changes(x);
@@ -161,6 +161,9 @@ Progress route_begin(Exchange *x) {
         enum sm_reason reason;
 
         reason = route_choose(x);
+        if (reason == SM_REASON_NONE && x->choice.undecided)
+                return look_begin(x);
+        x->looked = true; /* if it has to be chosen anew, nothing is waited for */
         note_decision(x, reason);
         if (reason != SM_REASON_NONE)
                 return reply_begin(x, reason);

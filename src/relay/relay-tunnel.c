@@ -3,7 +3,7 @@
 
 #include "relay-count.h"
 #include "relay-downstream.h"
-#include "relay-exchange.h"
+#include "relay-steps.h"
 #include "relay-upstream.h"
 #include "relay-worker.h"
 

@@ -57,6 +57,7 @@ typedef struct Worker {
         Slots slots;
         RegexCache regexes;
         struct sm_work matching; /* while a choice is made */
+        uint8_t body[SM_BODY_LOOK_MAX]; /* likewise, of a chunked one the data */
         Mirrors mirrors;
 
         TimerWheel timers;
