@@ -24,12 +24,30 @@ static int append_fields(sd_bus_message *m, const Request *q) {
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
+static int append_body(sd_bus_message *m, const Request *q) {
+        int r;
+
+        if (!q->body)
+                return 0;
+        r = sd_bus_message_open_container(m, SD_BUS_TYPE_DICT_ENTRY, "sv");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", "body");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, SD_BUS_TYPE_VARIANT, "ay");
+        if (r >= 0)
+                r = sd_bus_message_append_array(m, 'y', q->body, q->body_length);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
 static int append_request(sd_bus_message *m, const Request *q) {
         const struct {
                 const char *key, *value;
         } texts[] = {
                 { "service", q->authority }, { "method", q->method }, { "target", q->target },
-                { "host", q->host },         { "slice", q->slice },
+                { "host", q->host },         { "slice", q->slice },   { "unit", q->unit },
+                { "user", q->user },         { "source", q->source },
         };
         int r;
 
@@ -38,6 +56,8 @@ static int append_request(sd_bus_message *m, const Request *q) {
                 r = append_text(m, texts[i].key, texts[i].value);
         if (r >= 0)
                 r = append_fields(m, q);
+        if (r >= 0)
+                r = append_body(m, q);
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 

@@ -34,6 +34,8 @@ typedef struct Workbench {
         BoundEndpoint *bound;
         uint32_t *route_ids;
         const PolicyEndpoint **origins; /* by endpoint id */
+        BoundSlice *slices;
+        size_t n_slices;
         bool has_names;
 } Workbench;
 
@@ -47,6 +49,7 @@ static void workbench_done(Workbench *w) {
         free(w->bound);
         free(w->route_ids);
         free(w->origins);
+        free(w->slices);
 }
 
 static int workbench_allocate(Workbench *w) {
@@ -118,6 +121,33 @@ static void bind_endpoints(Workbench *w) {
                 w->route_ids[i] = (uint32_t) i + 1;
 }
 
+/* Those of mesh.yaml, by name as they have to be; numbered from 1 on. */
+static int compare_slices(const void *a, const void *b) {
+        return strcmp(((const BoundSlice *) a)->name, ((const BoundSlice *) b)->name);
+}
+
+static int bind_slices(Workbench *w, const PolicyMesh *mesh) {
+        w->n_slices = mesh->slices ? strv_length(mesh->slices) : 0;
+        w->slices = calloc(w->n_slices + 1, sizeof(*w->slices));
+        if (!w->slices)
+                return -ENOMEM;
+        for (size_t i = 0; i < w->n_slices; i++)
+                w->slices[i] = (BoundSlice) { .name = mesh->slices[i], .id = (uint32_t) i + 1 };
+        qsort(w->slices, w->n_slices, sizeof(*w->slices), compare_slices);
+        return 0;
+}
+
+/* The innermost managed slice that it is in, which is what its connections are told apart by. */
+static uint32_t find_slice(const Workbench *w, const char *name) {
+        const BoundSlice *found = NULL;
+
+        for (size_t i = 0; name && i < w->n_slices; i++)
+                if (slice_is_within(name, w->slices[i].name) &&
+                    (!found || strlen(w->slices[i].name) > strlen(found->name)))
+                        found = &w->slices[i];
+        return found ? found->id : 0;
+}
+
 /* Places the extent behind the first cell, since a root of 0 means none. */
 static int place_extent(Workbench *w, const PolicyExtent *extent) {
         w->cells = aligned_alloc(SM_CELL_SIZE, (extent->n_cells + 1) * sizeof(*w->cells));
@@ -131,7 +161,7 @@ static int place_extent(Workbench *w, const PolicyExtent *extent) {
         return 0;
 }
 
-static int workbench_compile(Workbench *w) {
+static int workbench_compile(Workbench *w, const PolicyMesh *mesh) {
         _cleanup_(policy_extent_done) PolicyExtent extent = {};
         PolicyBinding binding;
         int r;
@@ -139,19 +169,23 @@ static int workbench_compile(Workbench *w) {
         r = workbench_allocate(w);
         if (r < 0)
                 return r;
+        r = bind_slices(w, mesh);
+        if (r < 0)
+                return r;
         bind_endpoints(w);
         binding = (PolicyBinding) {
                 .service = SERVICE_ID, .revision = 1, .subsets = w->subsets, .route_states = w->route_ids,
+                .slices = w->slices, .n_slices = w->n_slices,
         };
         r = policy_compile(w->service, &binding, &extent);
         return r < 0 ? r : place_extent(w, &extent);
 }
 
 /* Endpoints by name are shown as they are written. */
-static void restore_names(const Workbench *w, Explanation *e) {
-        for (size_t i = 0; i < e->n_subsets; i++)
-                for (size_t j = 0; j < e->subsets[i].n_candidates; j++) {
-                        ExplainCandidate *c = &e->subsets[i].candidates[j];
+static void restore_names(const Workbench *w, ExplainOutcome *o) {
+        for (size_t i = 0; i < o->n_subsets; i++)
+                for (size_t j = 0; j < o->subsets[i].n_candidates; j++) {
+                        ExplainCandidate *c = &o->subsets[i].candidates[j];
                         const PolicyEndpoint *origin = w->origins[c->endpoint];
 
                         if (origin->host)
@@ -159,10 +193,22 @@ static void restore_names(const Workbench *w, Explanation *e) {
                 }
 }
 
-static int workbench_explain(const Workbench *w, const Request *q, JsonValue **ret) {
+/* The caller's address and user, or what of them is none. */
+static const char *read_caller(const Request *q, struct in6_addr *ret_source, uint32_t *ret_uid) {
+        if (q->source && parse_address(q->source, ret_source) < 0)
+                return q->source;
+        if (q->user && policy_find_user(q->user, ret_uid) < 0)
+                return q->user;
+        return NULL;
+}
+
+static int workbench_explain(const Workbench *w, const Request *q, const struct in6_addr *source,
+                             uint32_t uid, JsonValue **ret) {
         const ExplainRequest request = {
                 .method = q->method, .host = q->host, .target = q->target, .fields = q->fields,
-                .slice = q->slice,
+                .body = q->body, .body_length = q->body_length, .slice = q->slice, .unit = q->unit,
+                .user = q->user, .source = q->source ? source : NULL, .slice_id = find_slice(w, q->slice),
+                .uid = uid,
         };
         _cleanup_(explanation_freep) Explanation *e = NULL;
         _cleanup_free_ char *json = NULL;
@@ -171,7 +217,9 @@ static int workbench_explain(const Workbench *w, const Request *q, JsonValue **r
         r = policy_explain(&w->tables, SERVICE_ID, &request, &e);
         if (r < 0)
                 return r;
-        restore_names(w, e);
+        restore_names(w, &e->outcome);
+        for (size_t i = 0; i < e->n_possible; i++)
+                restore_names(w, &e->possible[i].outcome);
         r = explanation_to_json(e, &json);
         return r < 0 ? r : json_parse(json, ret);
 }
@@ -217,9 +265,17 @@ static CallerVerdict judge_caller(const Policy *p, const PolicyService *s, const
 ExitStatus explain_offline(const Request *q, const char *directory, const char *root, Answer *ret) {
         _cleanup_(workbench_done) Workbench w = {};
         _cleanup_(policy_freep) Policy *p = NULL;
+        struct in6_addr source;
+        const char *wrong;
         ExitStatus status;
+        uint32_t uid = 0;
         int r;
 
+        wrong = read_caller(q, &source, &uid);
+        if (wrong) {
+                print_error(_("There is no user or address \"%s\"."), wrong);
+                return STATUS_USAGE;
+        }
         status = load_policy(directory, root, &p);
         if (status != STATUS_OK)
                 return status;
@@ -229,9 +285,9 @@ ExitStatus explain_offline(const Request *q, const char *directory, const char *
                                             : _("There is no service \"%s\"."), q->authority);
                 return STATUS_FAILURE;
         }
-        r = workbench_compile(&w);
+        r = workbench_compile(&w, &p->mesh);
         if (r >= 0)
-                r = workbench_explain(&w, q, &ret->explanation);
+                r = workbench_explain(&w, q, &source, uid, &ret->explanation);
         if (r < 0) {
                 print_error(_("Cannot explain the request: %s."), strerror(-r));
                 return STATUS_FAILURE;

@@ -21,6 +21,84 @@ static const struct {
                                STYLE_WARNING },
 };
 
+/* The dice decide whether it matches. */
+static bool is_possible(const JsonValue *route) {
+        const char *chance = json_get_text(route, "chance");
+
+        return *chance && !json_get_boolean(route, "matched") && !streq(chance, "0%");
+}
+
+static void print_condition(const JsonValue *c, bool failed, FILE *f) {
+        const JsonValue *holds = json_get(c, "holds"), *value = json_get(c, "value");
+        bool yes = json_get_boolean(c, "holds");
+
+        fprintf(f, "%s ", json_get_text(c, "condition"));
+        fputs(!holds || holds->type == JSON_NULL ? _("may hold") :
+              yes && failed                      ? _("must not hold") :
+              yes                                ? _("holds") :
+                                                   _("does not hold"), f);
+        if (value && value->type == JSON_STRING && (!yes || failed))
+                fprintf(f, _(": it is %s"), *value->text ? value->text : _("empty"));
+}
+
+/* What decided, in words; of a slicemeshd that does not tell the conditions, what it says itself. */
+static int route_why(const JsonValue *route, char **ret) {
+        const JsonValue *conditions = json_get(route, "conditions");
+        bool failed = !json_get_boolean(route, "matched") && !is_possible(route);
+        const char *separator = "";
+        size_t size;
+        FILE *f;
+
+        f = open_memstream(ret, &size);
+        if (!f)
+                return -ENOMEM;
+        if (!conditions)
+                fputs(json_get_text(route, "why"), f);
+        else if (conditions->n_members == 0)
+                fputs(_("it has no conditions"), f);
+        for (size_t i = 0; conditions && i < conditions->n_members; i++) {
+                if (!json_get_boolean(&conditions->members[i], "decisive"))
+                        continue;
+                fputs(separator, f);
+                print_condition(&conditions->members[i], failed, f);
+                separator = "; ";
+        }
+        return fclose(f) < 0 ? -ENOMEM : 0;
+}
+
+/* A shadow route that matches is counted, and not more; what the dice decide on is neither yes nor no. */
+static void add_mark(Table *t, const JsonValue *route) {
+        bool matched = json_get_boolean(route, "matched"), utf8 = terminal_utf8();
+
+        if (is_possible(route))
+                table_add_string(t, STYLE_WARNING, "?");
+        else if (matched)
+                table_add_string(t, json_get_boolean(route, "shadow") ? STYLE_DIM : STYLE_GOOD,
+                                 utf8 ? "\xe2\x9c\x94" : "+");
+        else
+                table_add_string(t, STYLE_DIM, utf8 ? "\xe2\x9c\x98" : "-");
+}
+
+static int add_route(Table *t, const JsonValue *route) {
+        bool matched = json_get_boolean(route, "matched"), shadow = json_get_boolean(route, "shadow");
+        _cleanup_free_ char *why = NULL;
+        int r;
+
+        r = route_why(route, &why);
+        if (r < 0)
+                return r;
+        add_mark(t, route);
+        table_add_format(t, matched && !shadow ? STYLE_HEADING : STYLE_NORMAL, "%s%s",
+                         json_get_text(route, "name"), shadow ? _(" (shadow)") : "");
+        if (is_possible(route))
+                table_add_format(t, STYLE_NORMAL, _("may match (%s): %s"),
+                                 json_get_text(route, "chance"), why);
+        else
+                table_add_string(t, STYLE_NORMAL, why);
+        table_add_string(t, STYLE_DIM, json_get_text(route, "origin"));
+        return 0;
+}
+
 static int print_routes(const Options *o, const JsonValue *explanation) {
         const TableColumn columns[] = {
                 { .title = "" },
@@ -30,83 +108,13 @@ static int print_routes(const Options *o, const JsonValue *explanation) {
         };
         const JsonValue *routes = json_get(explanation, "routes");
         _cleanup_(table_freep) Table *t = table_new(columns, ELEMENTSOF(columns));
-        const char *yes = terminal_utf8() ? "\xe2\x9c\x94" : "+";
-        const char *no = terminal_utf8() ? "\xe2\x9c\x98" : "-";
+        int r = 0;
 
         if (!t)
                 return -ENOMEM;
-        for (size_t i = 0; routes && i < routes->n_members; i++) {
-                const JsonValue *route = &routes->members[i];
-                bool matched = json_get_boolean(route, "matched");
-
-                table_add_string(t, matched ? STYLE_GOOD : STYLE_DIM, matched ? yes : no);
-                table_add_string(t, matched ? STYLE_HEADING : STYLE_NORMAL, json_get_text(route, "name"));
-                table_add_string(t, STYLE_NORMAL, json_get_text(route, "why"));
-                table_add_string(t, STYLE_DIM, json_get_text(route, "origin"));
-        }
-        return print_section(o, _("Routes, until the first that matches"), t);
-}
-
-static Table *candidate_table(const JsonValue *subset) {
-        const TableColumn columns[] = {
-                { .title = _("ENDPOINT"), .shrinks = true },
-                { .title = _("SHARE"), .right = true },
-                { .title = _("NOW"), .right = true },
-                { .title = "" },
-        };
-        const JsonValue *candidates = json_get(subset, "candidates");
-        uint64_t picked = json_get_unsigned(subset, "picked");
-        Table *t = table_new(columns, ELEMENTSOF(columns));
-
-        for (size_t i = 0; t && candidates && i < candidates->n_members; i++) {
-                const JsonValue *c = &candidates->members[i];
-
-                table_add_string(t, STYLE_NORMAL, json_get_text(c, "address"));
-                table_add_share(t, json_get_unsigned(c, "share-permille"), 1000);
-                table_add_count(t, STYLE_NORMAL, json_get_unsigned(c, "in-flight"));
-                if (picked > 0 && json_get_unsigned(c, "endpoint") == picked)
-                        table_add_string(t, STYLE_GOOD, _("the hash leads here"));
-                else if (json_get_boolean(c, "avoided"))
-                        table_add_string(t, STYLE_BAD, _("avoided: its last connections failed"));
-                else if (json_get_boolean(c, "local"))
-                        table_add_string(t, STYLE_DIM, _("on this host"));
-                else
-                        table_add_string(t, STYLE_NORMAL, "");
-        }
-        return t;
-}
-
-/* "Subset canary, consistent-hash by cookie sid, for 10% of the requests" */
-static int subset_title(const JsonValue *subset, bool only, char **ret) {
-        const char *hash = json_get_text(subset, "hash");
-        _cleanup_free_ char *by = NULL, *share = NULL;
-        char text[SHARE_TEXT_MAX];
-
-        if (*hash && asprintf(&by, _(" by %s"), hash) < 0)
-                return -ENOMEM;
-        if (!only && asprintf(&share, _(", for %s of the requests"),
-                              share_to_text(json_get_unsigned(subset, "share-permille"), 1000, text)) < 0)
-                return -ENOMEM;
-        return asprintf(ret, _("Subset %s, %s%s%s"), json_get_text(subset, "name"),
-                        json_get_text(subset, "balance"), by ?: "", share ?: "") < 0 ? -ENOMEM : 0;
-}
-
-static int print_subsets(const Options *o, const JsonValue *explanation) {
-        const JsonValue *subsets = json_get(explanation, "subsets");
-        int r = 0;
-
-        for (size_t i = 0; r >= 0 && subsets && i < subsets->n_members; i++) {
-                const JsonValue *subset = &subsets->members[i];
-                _cleanup_(table_freep) Table *t = candidate_table(subset);
-                _cleanup_free_ char *title = NULL;
-
-                if (!t)
-                        return -ENOMEM;
-                r = subset_title(subset, subsets->n_members == 1, &title);
-                if (r >= 0)
-                        r = print_section(o, title, t);
-        }
-        return r;
+        for (size_t i = 0; r >= 0 && routes && i < routes->n_members; i++)
+                r = add_route(t, &routes->members[i]);
+        return r < 0 ? r : print_section(o, _("Routes, until the first that matches"), t);
 }
 
 /* Whether the kernel may take a request like this one. */
@@ -139,7 +147,46 @@ static void print_limits(const JsonValue *fast) {
         print_fast_limits(&found);
 }
 
+static const JsonValue *find_action(const JsonValue *explanation, const char *name) {
+        const JsonValue *actions = json_get(explanation, "actions");
+
+        for (size_t i = 0; actions && i < actions->n_members; i++)
+                if (streq(json_get_text(&actions->members[i], "action"), name))
+                        return &actions->members[i];
+        return NULL;
+}
+
+/* Where the dice choose the route: "50% of the requests take the route beta" */
+static void print_possible_routes(const JsonValue *explanation) {
+        const JsonValue *possible = json_get(explanation, "possible");
+
+        for (size_t i = 0; possible && i < possible->n_members; i++) {
+                printf("  ");
+                print_styled(STYLE_WARNING, _("%s of such requests take the route %s, by chance"),
+                             json_get_text(&possible->members[i], "chance"),
+                             possible_route(explanation, &possible->members[i]));
+                putchar('\n');
+        }
+}
+
+static void print_success(const JsonValue *explanation) {
+        const JsonValue *redirect = find_action(explanation, "redirect");
+        const JsonValue *respond = find_action(explanation, "respond");
+        const char *service = json_get_text(explanation, "service");
+
+        if (redirect)
+                print_styled(STYLE_GOOD, _("is redirected by the service %s to %s"), service,
+                             json_get_text(redirect, "value"));
+        else if (respond)
+                print_styled(STYLE_GOOD, _("is answered for the service %s with status %u"), service,
+                             (unsigned) json_get_unsigned(respond, "status"));
+        else
+                print_styled(STYLE_GOOD, _("goes to the service %s"), service);
+        putchar('\n');
+}
+
 static void print_verdict(const Request *q, const Answer *a) {
+        const char *path = json_get_text(a->explanation, "path");
         const char *reason = json_get_text(a->explanation, "reason");
         const char *service = json_get_text(a->explanation, "service");
 
@@ -147,8 +194,7 @@ static void print_verdict(const Request *q, const Answer *a) {
         putchar('\n');
         if (streq(reason, "none")) {
                 printf("  ");
-                print_styled(STYLE_GOOD, _("goes to the service %s"), service);
-                putchar('\n');
+                print_success(a->explanation);
                 print_fast_verdict(json_get(a->explanation, "fast-path"));
         } else {
                 printf("  ");
@@ -157,6 +203,12 @@ static void print_verdict(const Request *q, const Answer *a) {
                 print_wrapped(reason_sentence(reason) ?: json_get_text(a->explanation, "sentence"),
                               terminal_columns(), 2, 2);
         }
+        if (*path) {
+                printf("  ");
+                print_styled(STYLE_NORMAL, _("has the path %s in normal form"), path);
+                putchar('\n');
+        }
+        print_possible_routes(a->explanation);
         if (a->caller != CALLER_NOT_ASKED) {
                 printf("  ");
                 print_styled(verdicts[a->caller].style, "%s %s", q->slice, _(verdicts[a->caller].sentence));
@@ -187,7 +239,9 @@ ExitStatus answer_print(const Options *o, const Request *q, const Answer *a) {
         print_verdict(q, a);
         r = print_routes(o, a->explanation);
         if (r >= 0)
-                r = print_subsets(o, a->explanation);
+                r = print_outcome(o, a->explanation);
+        if (r >= 0)
+                r = print_possible(o, a->explanation);
         print_limits(json_get(a->explanation, "fast-path"));
         if (a->has_names) {
                 putchar('\n');

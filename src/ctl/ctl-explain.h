@@ -12,8 +12,11 @@ typedef struct Request {
         const char *host;         /* what the field says; the authority unless one is given */
         const char **fields;      /* others, "name: value", NULL-terminated */
         size_t n_fields;
-        const char *slice;        /* of the caller, or NULL */
-        char *own_url;
+        const char *slice, *unit; /* of the caller, or NULL, as the next two */
+        const char *user, *source;
+        char *body; /* NULL: none */
+        size_t body_length;
+        char *own_url, *own_slice;
 } Request;
 
 /* What becomes of a connection of the slice to the service, before there is a request. */
@@ -38,5 +41,11 @@ void answer_done(Answer *a);
 /* Both say what is wrong. */
 ExitStatus explain_live(const Request *q, Answer *ret);
 ExitStatus explain_offline(const Request *q, const char *directory, const char *root, Answer *ret);
+
+/* ctl-explain-outcome.c: what is done with the requests of a route, and where they go; then the same for
+ * each of the routes that match by chance. */
+int print_outcome(const Options *o, const JsonValue *outcome);
+int print_possible(const Options *o, const JsonValue *explanation);
+const char *possible_route(const JsonValue *explanation, const JsonValue *possible); /* its name */
 
 ExitStatus answer_print(const Options *o, const Request *q, const Answer *a);

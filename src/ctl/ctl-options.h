@@ -16,7 +16,10 @@ typedef enum OptionId {
         OPTION_ROOT,
         OPTION_OFFLINE,
         OPTION_FROM,
+        OPTION_USER,
+        OPTION_SOURCE,
         OPTION_HEADER,
+        OPTION_BODY,
         OPTION_ROUTE,
         _OPTION_MAX,
 } OptionId;
@@ -31,7 +34,7 @@ typedef enum OptionId {
 typedef struct Options {
         unsigned given; /* bits of enum OptionId */
         bool help, version, json, no_pager, no_legend, persist, no_ask_password;
-        const char *root, *offline, *from, *route;
+        const char *root, *offline, *from, *user, *source, *body, *route;
         const char **headers;
         size_t n_headers;
 } Options;

@@ -89,11 +89,12 @@ static const Verb verbs[] = {
           verb_check },
         { "explain", "[METHOD] URL", VERB_GROUP_POLICY, 1, 2,
           OPTIONS_OUTPUT | OPTION_BIT(OPTION_ROOT) | OPTION_BIT(OPTION_OFFLINE) | OPTION_BIT(OPTION_FROM) |
-          OPTION_BIT(OPTION_HEADER),
+          OPTION_BIT(OPTION_USER) | OPTION_BIT(OPTION_SOURCE) | OPTION_BIT(OPTION_HEADER) |
+          OPTION_BIT(OPTION_BODY),
           N_("Tell where a request would go, and why"),
           N_("Shows which service a request belongs to, which of its routes were tried and why they match "
-             "or not, how the requests are split, and which endpoints may get it. Asks slicemeshd, or with "
-             "--offline or --root the policy files alone. Nothing is sent to anybody."),
+             "or not, what is done with it, how the requests are split, and which endpoints may get it. "
+             "Asks slicemeshd, or with --offline or --root the policy files alone. Nothing is sent to anybody."),
           verb_explain },
         { "reload", "", VERB_GROUP_POLICY, 0, 0,
           OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_NO_ASK_PASSWORD),

@@ -7,6 +7,8 @@
 #include "../basic/string-util.h"
 #include "../policy/policy-explain.h"
 #include "daemon-bus-object.h"
+#include "daemon-fast.h"
+#include "daemon-slice.h"
 #include "daemon-tables.h"
 
 DEFINE_TRIVIAL_CLEANUP(Explanation *, explanation_free)
@@ -14,6 +16,7 @@ DEFINE_TRIVIAL_CLEANUP(Explanation *, explanation_free)
 /* What the caller asks about. Strings belong to the message, but for what was taken out of the URL. */
 typedef struct ExplainCall {
         const char *service, *url, *source;
+        struct in6_addr address; /* `source` */
         char **fields;
         char *authority; /* of the URL */
         ExplainRequest request;
@@ -37,7 +40,22 @@ static const ExplainKey explain_keys[] = {
         { "target", offsetof(ExplainCall, request.target) },
         { "host", offsetof(ExplainCall, request.host) },
         { "slice", offsetof(ExplainCall, request.slice) },
+        { "unit", offsetof(ExplainCall, request.unit) },
+        { "user", offsetof(ExplainCall, request.user) },
 };
+
+static int explain_read_body(sd_bus_message *call, ExplainCall *c) {
+        int r;
+
+        r = sd_bus_message_enter_container(call, 'v', "ay");
+        if (r < 0)
+                return r;
+        r = sd_bus_message_read_array(call, 'y', &c->request.body, &c->request.body_length);
+        if (r < 0)
+                return r;
+        c->request.body = c->request.body ?: "";
+        return sd_bus_message_exit_container(call);
+}
 
 static int explain_read_value(sd_bus_message *call, const char *key, ExplainCall *c, sd_bus_error *error) {
         const char *value;
@@ -53,6 +71,8 @@ static int explain_read_value(sd_bus_message *call, const char *key, ExplainCall
                         return r;
                 return sd_bus_message_exit_container(call);
         }
+        if (streq(key, "body"))
+                return explain_read_body(call, c);
         for (size_t i = 0; i < ELEMENTSOF(explain_keys); i++)
                 if (streq(explain_keys[i].name, key)) {
                         r = sd_bus_message_read(call, "v", "s", &value);
@@ -141,12 +161,52 @@ static Service *explain_find_service(const Manager *m, const char *text) {
         return NULL;
 }
 
+/* The innermost managed slice that it is in, which is what its connections are told apart by; 0 = none. */
+static uint32_t explain_find_slice(const Manager *m, const char *name) {
+        const Slice *s, *found = NULL;
+        size_t position = 0;
+
+        while (name && (s = hashmap_next(m->slices, &position)))
+                if (slice_is_within(name, s->name) && (!found || strlen(s->name) > strlen(found->name)))
+                        found = s;
+        return found ? found->id : 0;
+}
+
+static int explain_read_caller(const Manager *m, ExplainCall *c, sd_bus_error *error) {
+        if (c->source) {
+                if (parse_address(c->source, &c->address) < 0)
+                        return sd_bus_error_setf(error, BUS_ERROR_INVALID_REQUEST, "\"%s\" is no address.",
+                                                 c->source);
+                c->request.source = &c->address;
+        }
+        if (c->request.user && policy_find_user(c->request.user, &c->request.uid) < 0)
+                return sd_bus_error_setf(error, BUS_ERROR_INVALID_REQUEST, "There is no user \"%s\".",
+                                         c->request.user);
+        c->request.slice_id = explain_find_slice(m, c->request.slice);
+        return 0;
+}
+
+/* What the fast path itself says comes before anything that the policy or the request can. */
+static void explain_fast(const Manager *m, Explanation *e) {
+        const char *sentence;
+        enum sm_slow why;
+
+        if (fast_features(m) & SM_FAST_REQUESTS)
+                return;
+        why = fast_why(m, &sentence);
+        if (why != SM_SLOW_NONE)
+                explanation_set_slow(e, why, sentence);
+}
+
 static int explain_answer(const Manager *m, const Service *s, const ExplainCall *c, char **ret) {
         _cleanup_(explanation_freep) Explanation *e = NULL;
         int r;
 
         r = policy_explain(tables_view(m->tables), s->id, &c->request, &e);
-        return r < 0 ? r : explanation_to_json(e, ret);
+        if (r < 0)
+                return r;
+        explain_fast(m, e);
+        return explanation_to_json(e, ret);
 }
 
 int explain_bus_method(sd_bus_message *call, void *userdata, sd_bus_error *error) {
@@ -160,15 +220,16 @@ int explain_bus_method(sd_bus_message *call, void *userdata, sd_bus_error *error
         r = explain_read(call, &c, error);
         if (r == -ENXIO)
                 return sd_bus_error_set(error, BUS_ERROR_INVALID_REQUEST,
-                                        "A value has the wrong type: headers are \"as\", all others \"s\".");
+                                        "A value has the wrong type: headers are \"as\", the body is "
+                                        "\"ay\", all others \"s\".");
         if (r < 0)
                 return r;
         r = explain_take_url(&c, error);
         if (r < 0)
                 return r;
-        if (c.source && parse_address(c.source, &c.request.source) < 0)
-                return sd_bus_error_setf(error, BUS_ERROR_INVALID_REQUEST, "\"%s\" is no address.",
-                                         c.source);
+        r = explain_read_caller(m, &c, error);
+        if (r < 0)
+                return r;
         name = c.service ?: c.authority;
         if (!name)
                 return sd_bus_error_set(error, BUS_ERROR_INVALID_REQUEST,

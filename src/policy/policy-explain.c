@@ -1,35 +1,35 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "../basic/cleanup.h"
 #include "../basic/macro.h"
-#include "../basic/own-address.h"
-#include "../basic/parse-util.h"
-#include "../basic/time-util.h"
-#include "../engine/engine-parse.h"
+#include "../basic/regex.h"
 #include "../engine/engine-plain.h"
-#include "../engine/engine-route.h"
-#include "policy-explain.h"
+#include "../engine/engine-unit.h"
+#include "policy-explain-parts.h"
+#include "policy-predicate-print.h"
 
-/* What the engine is asked about, with the head that it reads. */
-typedef struct Question {
-        const struct sm_tables *t;
-        struct sm_choice choice;
-        struct sm_request request;
-        struct sm_work work;
-        bool (*is_own)(const struct in6_addr *address);
-        struct sm_head head;
-        char *text;
-} Question;
-
-static void explain_subset_done(ExplainSubset *s) {
-        free(s->name);
-        free(s->hash);
-        free(s->candidates);
+static void explain_outcome_done(ExplainOutcome *o) {
+        for (size_t i = 0; i < o->n_subsets; i++) {
+                free(o->subsets[i].name);
+                free(o->subsets[i].hash);
+                free(o->subsets[i].candidates);
+        }
+        for (size_t i = 0; i < o->n_actions; i++)
+                free(o->actions[i].value);
+        free(o->subsets);
+        free(o->actions);
+        free(o->split_key);
 }
 
 static void explain_route_done(ExplainRoute *r) {
+        for (size_t i = 0; i < r->n_conditions; i++) {
+                free(r->conditions[i].text);
+                free(r->conditions[i].value);
+        }
+        free(r->conditions);
         free(r->name);
         free(r->origin);
         free(r->why);
@@ -40,10 +40,12 @@ Explanation *explanation_free(Explanation *e) {
                 return NULL;
         for (size_t i = 0; i < e->n_routes; i++)
                 explain_route_done(&e->routes[i]);
-        for (size_t i = 0; i < e->n_subsets; i++)
-                explain_subset_done(&e->subsets[i]);
+        for (size_t i = 0; i < e->n_possible; i++)
+                explain_outcome_done(&e->possible[i].outcome);
+        explain_outcome_done(&e->outcome);
         free(e->routes);
-        free(e->subsets);
+        free(e->possible);
+        free(e->path);
         free(e->service);
         free(e);
         return NULL;
@@ -51,298 +53,111 @@ Explanation *explanation_free(Explanation *e) {
 
 DEFINE_TRIVIAL_CLEANUP(Explanation *, explanation_free)
 
-/* Text of an extent; `cell` is absolute. What the tables do not reach is missing. */
-static char *copy_text(const struct sm_tables *t, uint32_t cell, uint32_t start, uint32_t length) {
-        char *s = malloc((size_t) length + 1);
-        uint32_t n = 0;
-
-        for (int c; s && n < length; n++) {
-                c = sm_text_at(t, cell, start + n);
-                if (c < 0)
-                        break;
-                s[n] = (char) c;
-        }
-        if (s)
-                s[n] = 0;
-        return s;
+static Question *question_free(Question *q) {
+        if (!q)
+                return NULL;
+        regex_runner_free(q->regex);
+        free(q->text);
+        free(q);
+        return NULL;
 }
 
-static char *copy_extent_text(const Question *q, const struct sm_text *text) {
-        return copy_text(q->t, q->choice.base + text->cell, 0, text->length);
+DEFINE_TRIVIAL_CLEANUP(Question *, question_free)
+
+static bool says_length(const ExplainRequest *asked) {
+        for (const char **field = asked->fields; field && *field; field++)
+                if (strncasecmp(*field, "content-length:", 15) == 0 ||
+                    strncasecmp(*field, "transfer-encoding:", 18) == 0)
+                        return true;
+        return false;
 }
 
 /* The request as it would arrive. < 0: errno; > 0: enum sm_reason why it is refused. */
-static int question_parse(Question *question, const ExplainRequest *q) {
+static int question_parse(Question *q) {
+        const ExplainRequest *asked = q->asked;
         struct sm_head_parser parser;
-        char *text = NULL;
-        size_t size;
+        size_t head_size;
         FILE *f;
         int r;
 
-        f = open_memstream(&text, &size);
+        f = open_memstream(&q->text, &q->size);
         if (!f)
                 return -ENOMEM;
-        fprintf(f, "%s %s HTTP/1.1\r\nHost: %s\r\n", q->method ?: "GET", q->target ?: "/", q->host ?: "");
-        for (const char **field = q->fields; field && *field; field++)
+        fprintf(f, "%s %s HTTP/1.1\r\nHost: %s\r\n", asked->method ?: "GET", asked->target ?: "/",
+                asked->host ?: "");
+        for (const char **field = asked->fields; field && *field; field++)
                 fprintf(f, "%s\r\n", *field);
+        if (asked->body && !says_length(asked))
+                fprintf(f, "Content-Length: %zu\r\n", asked->body_length);
         fputs("\r\n", f);
-        if (fclose(f) < 0) {
-                free(text);
+        fflush(f);
+        head_size = q->size;
+        if (asked->body_length > 0)
+                fwrite(asked->body, 1, asked->body_length, f);
+        if (fclose(f) < 0)
                 return -ENOMEM;
-        }
-        question->text = text;
-        question->request.bytes = (const __u8 *) text;
-        question->request.head = &question->head;
-        sm_head_start(&parser, &question->head, SM_HEAD_REQUEST, SM_HEAD_MAX);
-        r = sm_head_parse(&parser, &question->head, question->request.bytes,
-                          (__u32) MIN(size, (size_t) UINT32_MAX));
-        if (r == 0 || (r > 0 && (size_t) r < size)) /* a field with an empty line in it */
+        sm_head_start(&parser, &q->head, SM_HEAD_REQUEST, SM_HEAD_MAX);
+        r = sm_head_parse(&parser, &q->head, (const __u8 *) q->text,
+                          (__u32) MIN(head_size, (size_t) UINT32_MAX));
+        if (r == 0 || (r > 0 && (size_t) r < head_size)) /* a field with an empty line in it */
                 return SM_REASON_BAD_FIELD_VALUE;
-        return r < 0 ? -r : 0;
-}
-
-static int predicate_why(const Question *q, uint32_t cell, char **ret) {
-        static const char *const relations[_SM_OP_MAX] = {
-                [SM_OP_EXACT] = "",
-                [SM_OP_PREFIX] = "below ",
-                [SM_OP_SUFFIX] = "a name that ends in ",
-        };
-        const struct sm_predicate *p = sm_cell_of(q->t, cell);
-        _cleanup_free_ char *text = NULL;
-
-        if (!p || p->op >= _SM_OP_MAX)
-                return -EBADMSG;
-        if (p->text.cell)
-                text = copy_extent_text(q, &p->text);
-        else
-                text = copy_text(q->t, cell, offsetof(struct sm_predicate, inline_bytes), p->text.length);
-        if (!text)
-                return -ENOMEM;
-        if (asprintf(ret, "the %s is %s%s%s", p->kind == SM_MATCH_HOST ? "host" : "path",
-                     p->yes == SM_GOTO_FAILED ? "" : "not ", relations[p->op], text) < 0)
-                return -ENOMEM;
-        return 0;
-}
-
-/* Why it did not match: the first predicate that does not hold, as the engine says. */
-static int route_why(const Question *q, const struct sm_route *route, bool matched, char **ret) {
-        uint32_t last = 0;
-        const char *text;
-
-        if (sm_route_judge(q->t, q->choice.base, route, &q->request, &last) == SM_VERDICT_NO)
-                return predicate_why(q, q->choice.base + route->predicates + last, ret);
-        text = route->n_predicates == 0 ? "it has no conditions"
-             : route->n_predicates == 1 ? "its condition holds"
-                                        : "all its conditions hold";
-        *ret = strdup(text);
-        return *ret ? 0 : -ENOMEM;
-}
-
-/* Routes up to and with the one that matched; all of them if none did. */
-static int explain_routes(Explanation *e, const Question *q) {
-        const struct sm_policy *policy = q->choice.policy;
-        uint32_t n = e->route >= 0 ? (uint32_t) e->route + 1 : policy->n_routes;
-        int r;
-
-        e->routes = calloc(n + 1, sizeof(*e->routes));
-        if (!e->routes)
-                return -ENOMEM;
-        for (uint32_t i = 0; i < n; i++) {
-                const struct sm_route *route = sm_cell_of(q->t, q->choice.base + policy->routes + i);
-                ExplainRoute *result = &e->routes[e->n_routes++];
-
-                if (!route)
-                        return -EBADMSG;
-                result->matched = (ssize_t) i == e->route;
-                result->name = copy_extent_text(q, &route->name);
-                result->origin = copy_extent_text(q, &route->origin);
-                if (!result->name || !result->origin)
-                        return -ENOMEM;
-                r = route_why(q, route, result->matched, &result->why);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-static int compare_ids(const void *a, const void *b) {
-        uint32_t x = *(const uint32_t *) a, y = *(const uint32_t *) b;
-
-        return x < y ? -1 : x > y;
-}
-
-static int read_slots(const struct sm_tables *t, uint32_t cell, uint32_t n, uint32_t **ret) {
-        _cleanup_free_ uint32_t *slots = NULL;
-
-        slots = calloc((size_t) n + 1, sizeof(*slots));
-        if (!slots)
-                return -ENOMEM;
-        for (uint32_t i = 0; i < n; i++) {
-                __s64 slot = sm_slot_at(t, cell, i);
-
-                if (slot < 0)
-                        return -EBADMSG;
-                slots[i] = (uint32_t) slot;
-        }
-        *ret = TAKE_PTR(slots);
-        return 0;
-}
-
-/* How many of the sorted slots are `id`. */
-static uint32_t count_slots(const uint32_t *sorted, uint32_t n, uint32_t id) {
-        uint32_t low = 0, high = n, first;
-
-        while (low < high) {
-                uint32_t middle = low + (high - low) / 2;
-
-                if (sorted[middle] < id)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        first = low;
-        while (low < n && sorted[low] == id)
-                low++;
-        return low - first;
-}
-
-static unsigned permille(uint32_t part, uint32_t whole) {
-        return whole > 0 ? (unsigned) (((uint64_t) part * 1000 + whole / 2) / whole) : 0;
-}
-
-static ExplainPlace place_of(const Question *q, const struct in6_addr *address) {
-        if (address_is_loopback(address))
-                return PLACE_HERE;
-        if (!q->is_own)
-                return PLACE_UNKNOWN;
-        return q->is_own(address) ? PLACE_HERE : PLACE_ELSEWHERE;
-}
-
-static int explain_candidate(const Question *q, uint32_t id, ExplainCandidate *c) {
-        const struct sm_endpoint *e = sm_endpoint_at(q->t, id);
-        const struct sm_endpoint_state *state = sm_endpoint_state_at(q->t, id);
-        struct in6_addr address;
-
-        if (!e || !state)
-                return -EBADMSG;
-        memcpy(&address, e->address, sizeof(address));
-        address_port_to_string(&address, ntohs(e->port), c->address);
-        c->endpoint = id;
-        c->place = place_of(q, &address);
-        c->avoided = SM_READ_ONCE(state->avoid_until) > now_nsec();
-        c->in_flight = SM_READ_ONCE(state->in_flight);
-        return 0;
-}
-
-static int explain_candidates(ExplainSubset *s, const Question *q, const struct sm_subset *subset) {
-        _cleanup_free_ uint32_t *slots = NULL, *ids = NULL;
-        int r;
-
-        r = read_slots(q->t, q->choice.base + subset->schedule.slots, subset->schedule.n, &slots);
-        if (r >= 0)
-                r = read_slots(q->t, q->choice.base + subset->endpoints, subset->n_endpoints, &ids);
         if (r < 0)
-                return r;
-        qsort(slots, subset->schedule.n, sizeof(*slots), compare_ids);
-        s->candidates = calloc((size_t) subset->n_endpoints + 1, sizeof(*s->candidates));
-        if (!s->candidates)
-                return -ENOMEM;
-        for (uint32_t i = 0; i < subset->n_endpoints; i++) {
-                ExplainCandidate *c = &s->candidates[s->n_candidates++];
-
-                r = explain_candidate(q, ids[i], c);
-                if (r < 0)
-                        return r;
-                c->share_permille = permille(count_slots(slots, subset->schedule.n, ids[i]),
-                                             subset->schedule.n);
-        }
+                return -r;
+        q->request.bytes = (const __u8 *) q->text;
+        q->request.head = &q->head;
+        q->request.body = q->request.bytes + head_size;
+        q->request.body_length = (__u32) MIN(asked->body_length, (size_t) UINT32_MAX);
+        q->request.body_complete = 1;
         return 0;
 }
 
-/* What the hash is taken of, and where the engine says that it leads; a request without it is at random. */
-static int explain_hash(ExplainSubset *s, Question *q, const struct sm_subset *subset) {
-        static const char *const sources[_SM_HASH_MAX] = {
-                [SM_HASH_SOURCE_ADDRESS] = "source",
-                [SM_HASH_HEADER] = "header ",
-                [SM_HASH_COOKIE] = "cookie ",
-        };
-        _cleanup_free_ char *name = NULL;
-        __u64 key;
+/* -ENOENT if there is no policy. */
+static int question_new(const struct sm_tables *t, uint32_t service, const ExplainRequest *asked,
+                        Question **ret) {
+        const struct sm_service *s = sm_service_at(t, service);
+        _cleanup_(question_freep) Question *q = NULL; /* a parsed head is 1 KiB */
 
-        if (subset->hash >= _SM_HASH_MAX)
-                return -EBADMSG;
-        name = copy_extent_text(q, &subset->hash_name);
-        if (!name)
+        q = calloc(1, sizeof(*q));
+        if (!q)
                 return -ENOMEM;
-        if (asprintf(&s->hash, "%s%s", sources[subset->hash], name) < 0) {
-                s->hash = NULL;
+        q->base = s ? __atomic_load_n(&s->root, __ATOMIC_ACQUIRE) : 0;
+        q->policy = q->base ? sm_cell_of(t, q->base) : NULL;
+        if (!q->policy)
+                return -ENOENT;
+        q->regex = regex_runner_new();
+        if (!q->regex)
                 return -ENOMEM;
-        }
-        sm_key_of_subset(q->t, q->choice.base, subset, &q->request);
-        if (!sm_key_of_request(&q->request, subset->hash, &key))
-                return 0;
-        q->choice.subset = subset;
-        (void) sm_choose_endpoint(q->t, &q->choice, &q->request, now_nsec(), NULL, 0);
-        s->picked = q->choice.endpoint;
+        q->tables = *t;
+        q->tables.regex = question_regex;
+        q->tables.regex_context = q;
+        q->asked = asked;
+        q->request.work = &q->work;
+        q->request.source = asked->source ? asked->source->s6_addr : NULL;
+        q->request.slice = asked->slice_id ?: SM_SLICES_MAX;
+        q->request.unit = asked->unit ? sm_unit_hash_of(asked->unit) : 0;
+        q->request.uid = asked->user ? asked->uid : UINT32_MAX;
+        *ret = TAKE_PTR(q);
         return 0;
 }
 
-static int explain_subset(Explanation *e, Question *q, uint32_t index, unsigned share) {
-        const struct sm_policy *policy = q->choice.policy;
-        ExplainSubset *s = &e->subsets[e->n_subsets++];
-        const struct sm_subset *subset;
+static int explain_outcome(ExplainOutcome *o, Question *q, size_t index) {
+        const struct sm_route *route = question_route(q, index);
+        bool answers = false;
         int r;
 
-        subset = sm_cell_of(q->t, q->choice.base + policy->subsets + index);
-        if (!subset || index >= policy->n_subsets)
-                return -EBADMSG;
-        s->share_permille = share;
-        s->balance = balance_to_string(subset->balance);
-        s->name = copy_extent_text(q, &subset->name);
-        if (!s->name)
-                return -ENOMEM;
-        r = explain_candidates(s, q, subset);
-        if (r < 0 || subset->balance != SM_BALANCE_CONSISTENT_HASH)
-                return r;
-        return explain_hash(s, q, subset);
-}
-
-/* Each subset of the split once, in order of index. */
-static int explain_subsets(Explanation *e, Question *q) {
-        const struct sm_route *route = q->choice.route;
-        _cleanup_free_ uint32_t *slots = NULL;
-        int r;
-
-        r = read_slots(q->t, q->choice.base + route->split.slots, route->split.n, &slots);
-        if (r < 0)
-                return r;
-        qsort(slots, route->split.n, sizeof(*slots), compare_ids);
-        e->subsets = calloc((size_t) route->split.n + 1, sizeof(*e->subsets));
-        if (!e->subsets)
-                return -ENOMEM;
-        for (uint32_t i = 0, n; i < route->split.n; i += n) {
-                n = count_slots(slots, route->split.n, slots[i]);
-                r = explain_subset(e, q, slots[i], permille(n, route->split.n));
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-/* Only where none of the subsets has anything to send to it is certain that the request fails. */
-static enum sm_reason subsets_reason(const Explanation *e) {
-        for (size_t i = 0; i < e->n_subsets; i++)
-                for (size_t j = 0; j < e->subsets[i].n_candidates; j++)
-                        if (e->subsets[i].candidates[j].share_permille > 0)
-                                return SM_REASON_NONE;
-        return SM_REASON_NO_ENDPOINT;
+        r = explain_actions(o, q, route);
+        for (size_t i = 0; i < o->n_actions; i++)
+                answers |= o->actions[i].kind == EXPLAIN_RESPOND || o->actions[i].kind == EXPLAIN_REDIRECT;
+        if (r >= 0 && !answers)
+                r = explain_subsets(o, q, route);
+        return r;
 }
 
 /* An endpoint that may be elsewhere counts as one that is. */
-static bool may_be_remote(const Explanation *e) {
-        for (size_t i = 0; i < e->n_subsets; i++)
-                for (size_t j = 0; j < e->subsets[i].n_candidates; j++) {
-                        const ExplainCandidate *c = &e->subsets[i].candidates[j];
+static bool may_be_remote(const ExplainOutcome *o) {
+        for (size_t i = 0; i < o->n_subsets; i++)
+                for (size_t j = 0; j < o->subsets[i].n_candidates; j++) {
+                        const ExplainCandidate *c = &o->subsets[i].candidates[j];
 
                         if (c->share_permille > 0 && c->place != PLACE_HERE)
                                 return true;
@@ -350,68 +165,67 @@ static bool may_be_remote(const Explanation *e) {
         return false;
 }
 
-static void explain_fast_path(Explanation *e, const Question *q) {
-        const struct sm_policy *policy = q->choice.policy;
-
-        e->is_http = policy->protocol != SM_PROTOCOL_TCP;
-        if (e->reason != SM_REASON_NONE && !(e->is_http && sm_reason_is_plain(e->reason)))
-                e->slow = SM_SLOW_REFUSED;
-        else if (e->is_http)
-                e->slow = fast_request(policy, &q->head);
-        e->n_limits = fast_limits(policy, may_be_remote(e), e->limits);
-}
-
-static int explain(Explanation *e, Question *q, const ExplainRequest *request) {
+static int explain_fast_path(Explanation *e, Question *q) {
+        bool remote = may_be_remote(&e->outcome);
         int r = 0;
 
-        e->service = copy_extent_text(q, &q->choice.policy->name);
-        if (!e->service)
-                return -ENOMEM;
-        if (q->choice.policy->protocol != SM_PROTOCOL_TCP)
-                r = question_parse(q, request);
+        for (size_t i = 0; i < e->n_possible; i++)
+                remote |= may_be_remote(&e->possible[i].outcome);
+        e->n_limits = fast_limits(q->policy, remote, e->limits);
+        if (!e->is_http)
+                return 0;
+        for (size_t i = 0; r >= 0 && i < e->n_possible; i++)
+                r = explain_fast(&e->possible[i].outcome, q, (ssize_t) e->possible[i].route);
+        return r < 0 ? r : explain_fast(&e->outcome, q, e->route);
+}
+
+static int explain(Explanation *e, Question *q) {
+        int r = 0;
+
+        e->is_http = q->policy->protocol != SM_PROTOCOL_TCP;
+        r = policy_text_copy(&q->tables, q->base, &q->policy->name, &e->service);
+        if (r >= 0 && e->is_http)
+                r = question_parse(q);
         if (r < 0)
                 return r;
-        e->reason = (enum sm_reason) r;
-        if (e->reason != SM_REASON_NONE)
-                return 0;
-        e->reason = sm_choose_route(q->t, q->choice.base, &q->request, &q->choice);
-        if (e->reason == SM_REASON_NONE)
-                e->route = q->choice.route_index;
-        r = explain_routes(e, q);
-        if (r < 0 || e->reason != SM_REASON_NONE)
-                return r;
-        r = explain_subsets(e, q);
-        if (r >= 0)
-                e->reason = subsets_reason(e);
-        return r;
+        e->outcome.reason = (enum sm_reason) r;
+        if (r == SM_REASON_NONE) {
+                r = explain_routes(e, q);
+                for (size_t i = 0; r >= 0 && i < e->n_possible; i++)
+                        r = explain_outcome(&e->possible[i].outcome, q, e->possible[i].route);
+                if (r >= 0 && e->route >= 0)
+                        r = explain_outcome(&e->outcome, q, (size_t) e->route);
+                else
+                        e->outcome.reason = SM_REASON_NO_ROUTE;
+        }
+        return r < 0 ? r : explain_fast_path(e, q);
 }
 
 int policy_explain(const struct sm_tables *t, uint32_t service, const ExplainRequest *request,
                    Explanation **ret) {
-        const struct sm_service *s = sm_service_at(t, service);
         _cleanup_(explanation_freep) Explanation *e = NULL;
-        _cleanup_free_ Question *q = NULL; /* a parsed head is 1 KiB */
+        _cleanup_(question_freep) Question *q = NULL;
         int r;
 
+        r = question_new(t, service, request, &q);
+        if (r < 0)
+                return r;
         e = calloc(1, sizeof(*e));
-        q = calloc(1, sizeof(*q));
-        if (!e || !q)
+        if (!e)
                 return -ENOMEM;
-        q->t = t;
-        q->choice.base = s ? __atomic_load_n(&s->root, __ATOMIC_ACQUIRE) : 0;
-        q->choice.policy = q->choice.base ? sm_cell_of(t, q->choice.base) : NULL;
-        if (!q->choice.policy)
-                return -ENOENT;
-        q->request.source = request->source.s6_addr;
-        q->request.work = &q->work;
-        q->is_own = request->is_own;
         e->route = -1;
-        r = explain(e, q, request);
-        if (r >= 0)
-                explain_fast_path(e, q);
-        free(q->text);
+        r = explain(e, q);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(e);
         return 0;
+}
+
+void explanation_set_slow(Explanation *e, enum sm_slow slow, const char *sentence) {
+        if (!e->is_http)
+                return;
+        for (size_t i = 0; i < e->n_possible; i++)
+                e->possible[i].outcome.slow = slow;
+        e->outcome.slow = slow;
+        e->slow_sentence = sentence;
 }

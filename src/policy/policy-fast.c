@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdbool.h>
 
+#include "../abi/abi-action.h"
+#include "../abi/abi-reply.h"
 #include "../engine/engine-plain.h"
 #include "policy-fast.h"
 
@@ -53,4 +55,31 @@ enum sm_slow fast_request(const struct sm_policy *policy, const struct sm_head *
         if (head->flags & SM_HEAD_LENGTH && head->content_length > (__u64) (SM_FAST_MAX - head->length))
                 return SM_SLOW_TOO_LARGE;
         return sm_request_is_plain(head, policy->flags) ? SM_SLOW_NONE : SM_SLOW_REWRITTEN;
+}
+
+/* The kernel answers with what stands in the policy, if it has room for it (bpf/answer.h). */
+static bool answer_is_fast(const struct sm_answer *answer) {
+        return !(answer->flags & SM_ANSWER_REDIRECT) && answer->head.length <= SM_REPLY_MAX &&
+               answer->body.length <= SM_REPLY_MAX &&
+               answer->head.length + 2 + answer->body.length <= SM_REPLY_MAX - 8;
+}
+
+enum sm_slow fast_actions(const struct sm_tables *t, uint32_t base, const struct sm_route *route) {
+        const uint64_t always = 1ULL << 32;
+        const struct sm_actions *a = route->actions ? sm_cell_of(t, base + route->actions) : NULL;
+        const struct sm_answer *answer;
+
+        if (!a || !sm_cell_of(t, base + route->actions + 1))
+                return SM_SLOW_NONE;
+        if (a->delay_share >= always || a->mirror_share >= always)
+                return SM_SLOW_ACTION;
+        answer = a->abort && a->abort_share >= always ? sm_cell_of(t, base + a->abort) :
+                 a->answer                            ? sm_cell_of(t, base + a->answer) :
+                                                        NULL;
+        if (answer)
+                return answer_is_fast(answer) ? SM_SLOW_NONE : SM_SLOW_ACTION;
+        if (a->flags & (SM_ACTION_REWRITE_PATH | SM_ACTION_REWRITE_HOST) || a->n_request_edits > 0 ||
+            a->n_response_edits > 0)
+                return SM_SLOW_ACTION;
+        return SM_SLOW_NONE;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../abi/abi-slow.h"
+#include "../engine/engine-access.h"
 #include "../engine/engine-head.h"
 #include "policy.h"
 
@@ -39,3 +40,6 @@ size_t fast_limits(const struct sm_policy *policy, bool remote, FastLimit ret[st
 /* Why a request with this head, sent at once, goes to the relay whatever the moment; SM_SLOW_NONE if the
  * kernel may take it. */
 enum sm_slow fast_request(const struct sm_policy *policy, const struct sm_head *head);
+
+/* The same of what the route does with every request of its own; `base` is the cell of the policy. */
+enum sm_slow fast_actions(const struct sm_tables *t, uint32_t base, const struct sm_route *route);

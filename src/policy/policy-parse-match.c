@@ -189,6 +189,24 @@ static int find_user(const char *name, uid_t *ret) {
         return found ? 1 : r == ENOMEM ? -ENOMEM : 0;
 }
 
+int policy_find_user(const char *text, uint32_t *ret) {
+        uint64_t number;
+        uid_t uid = 0;
+        int r;
+
+        if (parse_unsigned(text, &number) >= 0) {
+                if (number >= UINT32_MAX)
+                        return -ENOENT;
+                *ret = (uint32_t) number;
+                return 0;
+        }
+        r = find_user(text, &uid);
+        if (r <= 0)
+                return r < 0 ? r : -ENOENT;
+        *ret = uid;
+        return 0;
+}
+
 int parse_caller_user_key(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
         PolicyMatch like = { .kind = SM_MATCH_USER };
         uint64_t number;

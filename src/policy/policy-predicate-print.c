@@ -67,21 +67,28 @@ static int leaf_of(const struct sm_tables *t, uint32_t base, uint32_t cell, bool
         return 0;
 }
 
+/* Several managed slices can stand for one name of the file. */
+static bool is_said(const PolicyMatch *list, const PolicyMatch *leaf) {
+        const PolicyMatch *last = list->n_children > 0 ? &list->children[list->n_children - 1] : NULL;
+
+        return last && leaf->kind == SM_MATCH_SLICE && last->kind == SM_MATCH_SLICE &&
+               streq(last->text, leaf->text);
+}
+
 int policy_predicate_format(const struct sm_tables *t, uint32_t base, const uint32_t *cells, size_t n,
                             bool absent, char **ret) {
         _cleanup_(policy_match_done) PolicyMatch keys = { .join = MATCH_KEYS };
         _cleanup_(policy_match_done) PolicyMatch list = { .join = MATCH_VALUES };
-        PolicyMatch *parent = n > 1 ? &list : &keys;
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < n; i++) {
                 _cleanup_(policy_match_done) PolicyMatch leaf = {};
 
                 r = leaf_of(t, base, cells[i], absent, &leaf);
-                if (r >= 0)
-                        r = policy_match_add(parent, &leaf);
+                if (r >= 0 && !is_said(&list, &leaf))
+                        r = policy_match_add(&list, &leaf);
         }
-        if (r >= 0 && n > 1)
-                r = policy_match_add(&keys, &list);
+        if (r >= 0)
+                r = policy_match_add(&keys, list.n_children == 1 ? &list.children[0] : &list);
         return r < 0 ? r : policy_match_format(&keys, ret);
 }

@@ -12,8 +12,9 @@
 
 int policy_text_copy(const struct sm_tables *t, uint32_t base, const struct sm_text *text, char **ret);
 
-/* The predicates at n cells (absolute) in the words of the file: "path: {prefix: /v2}", or "host: [a, b]" for
- * several that go by the same. `absent`: {present: true} as {present: false}, which is the same predicate
- * with its jumps exchanged; others are as they stand, since their opposite is not said of one value. */
+/* The predicates at n cells (absolute) in the words of the file: "path: {prefix: /v2}", or "host: [a, b]"
+ * for several that go by the same. `absent`: {present: true} as {present: false}, which is the same
+ * predicate with its jumps exchanged; others are as they stand, since their opposite is not said of one
+ * value. */
 int policy_predicate_format(const struct sm_tables *t, uint32_t base, const uint32_t *cells, size_t n,
                             bool absent, char **ret);

@@ -124,6 +124,9 @@ int policy_error_format(const PolicyError *e, char **ret);
 /* Whether a slice is `above` or lies within it: "shop-web.slice" within "shop.slice". */
 bool slice_is_within(const char *name, const char *above);
 
+/* By name or number, as files have it. -ENOENT */
+int policy_find_user(const char *text, uint32_t *ret);
+
 const char *protocol_to_string(enum sm_protocol p);
 const char *balance_to_string(enum sm_balance b);
 enum sm_balance balance_from_string(const char *s); /* -EINVAL if there is none of that name */

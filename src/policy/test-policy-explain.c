@@ -109,19 +109,19 @@ static void test_split(void **state) {
         l.endpoint_states[2].avoid_until = UINT64_MAX;
         e = ask(&l, "A.Example.Com:8080", "/v20?x", NULL);
         assert_string_equal(e->service, "payments");
-        assert_int_equal(e->reason, SM_REASON_NONE);
+        assert_int_equal(e->outcome.reason, SM_REASON_NONE);
         assert_int_equal(e->route, 3);
         assert_int_equal(e->n_routes, 4);
         assert_string_equal(e->routes[0].name, "beta");
-        assert_string_equal(e->routes[0].why, "the path is not below /v2");
+        assert_string_equal(e->routes[0].why, "path: {prefix: /v2} does not hold: it is /v20");
         assert_string_equal(e->routes[0].origin, "f:8");
         assert_false(e->routes[0].matched);
-        assert_string_equal(e->routes[1].why, "the path is not /sticky");
-        assert_string_equal(e->routes[3].why, "its condition holds");
+        assert_string_equal(e->routes[1].why, "path: /sticky does not hold: it is /v20");
+        assert_string_equal(e->routes[3].why, "host: a.example.com holds");
         assert_true(e->routes[3].matched);
 
-        assert_int_equal(e->n_subsets, 2);
-        s = &e->subsets[0];
+        assert_int_equal(e->outcome.n_subsets, 2);
+        s = &e->outcome.subsets[0];
         assert_string_equal(s->name, "stable");
         assert_int_equal(s->share_permille, 950);
         assert_string_equal(s->balance, "round-robin");
@@ -136,9 +136,9 @@ static void test_split(void **state) {
         assert_true(s->candidates[1].avoided);
         assert_string_equal(s->candidates[2].address, "[fd00::1]:80");
         assert_int_equal(s->candidates[2].share_permille, 0);
-        assert_string_equal(e->subsets[1].name, "canary");
-        assert_int_equal(e->subsets[1].share_permille, 50);
-        assert_string_equal(e->subsets[1].balance, "least-request");
+        assert_string_equal(e->outcome.subsets[1].name, "canary");
+        assert_int_equal(e->outcome.subsets[1].share_permille, 50);
+        assert_string_equal(e->outcome.subsets[1].balance, "least-request");
 }
 
 static void test_first_match(void **state) {
@@ -149,21 +149,21 @@ static void test_first_match(void **state) {
         e = ask(&l, "a.example.com", "/v2/x", NULL);
         assert_int_equal(e->route, 0);
         assert_int_equal(e->n_routes, 1); /* those behind were not tried */
-        assert_string_equal(e->routes[0].why, "all its conditions hold");
-        assert_int_equal(e->subsets[0].share_permille, 1000);
+        assert_string_equal(e->routes[0].why, "host: \"*.example.com\" holds; path: {prefix: /v2} holds");
+        assert_int_equal(e->outcome.subsets[0].share_permille, 1000);
         e = explanation_free(e);
 
         e = ask(&l, "example.com", "/v2/x", NULL);
         assert_int_equal(e->route, -1);
         assert_int_equal(e->n_routes, 4);
-        assert_int_equal(e->n_subsets, 0);
-        assert_int_equal(e->reason, SM_REASON_NO_ROUTE);
-        assert_string_equal(e->routes[0].why, "the host is not a name that ends in .example.com");
+        assert_int_equal(e->outcome.n_subsets, 0);
+        assert_int_equal(e->outcome.reason, SM_REASON_NO_ROUTE);
+        assert_string_equal(e->routes[0].why, "host: \"*.example.com\" does not hold: it is example.com");
         e = explanation_free(e);
 
         e = ask(&l, "x", "/none", NULL);
         assert_int_equal(e->route, 2);
-        assert_int_equal(e->reason, SM_REASON_NO_ENDPOINT);
+        assert_int_equal(e->outcome.reason, SM_REASON_NO_ENDPOINT);
 }
 
 /* The hash leads where the engine goes, and always there. */
@@ -175,20 +175,20 @@ static void test_hash(void **state) {
 
         live_start(&l, payments);
         e = ask(&l, "x", "/sticky", with);
-        assert_string_equal(e->subsets[0].hash, "cookie sid");
-        picked = e->subsets[0].picked;
+        assert_string_equal(e->outcome.subsets[0].hash, "cookie sid");
+        picked = e->outcome.subsets[0].picked;
         assert_in_range(picked, 5, 6);
         e = explanation_free(e);
         e = ask(&l, "x", "/sticky", with);
-        assert_int_equal(e->subsets[0].picked, picked);
+        assert_int_equal(e->outcome.subsets[0].picked, picked);
         e = explanation_free(e);
 
         l.endpoint_states[picked].avoid_until = UINT64_MAX;
         e = ask(&l, "x", "/sticky", with);
-        assert_int_equal(e->subsets[0].picked, 11 - picked);
+        assert_int_equal(e->outcome.subsets[0].picked, 11 - picked);
         e = explanation_free(e);
         e = ask(&l, "x", "/sticky", NULL); /* lacks it: at random */
-        assert_int_equal(e->subsets[0].picked, 0);
+        assert_int_equal(e->outcome.subsets[0].picked, 0);
 }
 
 static void test_refused(void **state) {
@@ -200,14 +200,14 @@ static void test_refused(void **state) {
 
         live_start(&l, payments);
         e = ask(&l, "x", "/", twice);
-        assert_int_equal(e->reason, SM_REASON_DUPLICATE_LENGTH);
+        assert_int_equal(e->outcome.reason, SM_REASON_DUPLICATE_LENGTH);
         assert_int_equal(e->n_routes, 0);
         e = explanation_free(e);
         e = ask(&l, "x", "no target", NULL);
-        assert_int_not_equal(e->reason, SM_REASON_NONE);
+        assert_int_not_equal(e->outcome.reason, SM_REASON_NONE);
         e = explanation_free(e);
         e = ask(&l, "x", "/", early);
-        assert_int_equal(e->reason, SM_REASON_BAD_FIELD_VALUE);
+        assert_int_equal(e->outcome.reason, SM_REASON_BAD_FIELD_VALUE);
         e = explanation_free(e);
 
         l.services[1].root = 0;
@@ -225,9 +225,9 @@ static void test_tcp(void **state) {
         e = ask(&l, NULL, NULL, NULL);
         assert_int_equal(e->route, 0);
         assert_string_equal(e->routes[0].why, "it has no conditions");
-        assert_string_equal(e->subsets[0].hash, "source");
-        assert_int_equal(e->subsets[0].picked, 1);
-        assert_int_equal(e->reason, SM_REASON_NONE);
+        assert_string_equal(e->outcome.subsets[0].hash, "source");
+        assert_int_equal(e->outcome.subsets[0].picked, 0); /* goes by more than is known */
+        assert_int_equal(e->outcome.reason, SM_REASON_NONE);
         assert_false(e->is_http);
         assert_int_equal(e->n_limits, 1);
         assert_int_equal(e->limits[0], FAST_LIMIT_TCP);
@@ -247,9 +247,9 @@ static void test_fast_path(void **state) {
         live_start(&l, payments);
         assert_int_equal(policy_explain(&l.tables, 1, &q, &e), 0);
         assert_true(e->is_http);
-        assert_int_equal(e->slow, SM_SLOW_NONE);
-        assert_int_equal(e->subsets[0].candidates[0].place, PLACE_HERE);
-        assert_int_equal(e->subsets[0].candidates[1].place, PLACE_ELSEWHERE);
+        assert_int_equal(e->outcome.slow, SM_SLOW_NONE);
+        assert_int_equal(e->outcome.subsets[0].candidates[0].place, PLACE_HERE);
+        assert_int_equal(e->outcome.subsets[0].candidates[1].place, PLACE_ELSEWHERE);
         assert_int_equal(e->n_limits, 2);
         assert_int_equal(e->limits[0], FAST_LIMIT_BLOCKING);
         assert_int_equal(e->limits[1], FAST_LIMIT_REMOTE);
@@ -258,14 +258,14 @@ static void test_fast_path(void **state) {
         q.is_own = NULL;
         q.fields = fields;
         assert_int_equal(policy_explain(&l.tables, 1, &q, &e), 0);
-        assert_int_equal(e->slow, SM_SLOW_REWRITTEN);
-        assert_int_equal(e->subsets[0].candidates[0].place, PLACE_UNKNOWN);
+        assert_int_equal(e->outcome.slow, SM_SLOW_REWRITTEN);
+        assert_int_equal(e->outcome.subsets[0].candidates[0].place, PLACE_UNKNOWN);
         assert_int_equal(e->n_limits, 2);
         e = explanation_free(e);
 
         q.target = "no target";
         assert_int_equal(policy_explain(&l.tables, 1, &q, &e), 0);
-        assert_int_equal(e->slow, SM_SLOW_REFUSED);
+        assert_int_equal(e->outcome.slow, SM_SLOW_REFUSED);
 }
 
 static void test_fast_path_here(void **state) {
@@ -275,7 +275,7 @@ static void test_fast_path_here(void **state) {
         live_start(&l, "{service: s, endpoints: [\"127.0.0.1:80\", \"[::1]:80\", {address: \"10.1.0.9:80\", "
                        "state: drain}]}");
         e = ask(&l, "x", "/", NULL);
-        assert_int_equal(e->subsets[0].candidates[1].place, PLACE_HERE);
+        assert_int_equal(e->outcome.subsets[0].candidates[1].place, PLACE_HERE);
         assert_int_equal(e->n_limits, 1);
         assert_int_equal(e->limits[0], FAST_LIMIT_BLOCKING);
 }
@@ -313,6 +313,212 @@ static void test_torn_tables(void **state) {
         }
 }
 
+/* What is said of each condition that decides, and of no other. */
+static void test_why(void **state) {
+        static const char *fields[] = { "X-Beta: 2", "Cookie: a=b; sid=42", "X-Here: ", NULL };
+        static const char *const cases[][2] = {
+                { "headers: {x-beta: \"1\"}", "headers: {x-beta: 1} does not hold: it is 2" },
+                { "headers: {x-none: \"1\"}", "headers: {x-none: 1} does not hold" },
+                { "headers: {x-beta: [\"1\", \"3\"]}", "headers: {x-beta: [1, 3]} does not hold: it is 2" },
+                { "headers: {x-here: {present: false}}",
+                  "headers: {x-here: {present: false}} does not hold: it is empty" },
+                { "headers: {x-none: {present: false}}, path: /y",
+                  "path: /y does not hold: it is /x" },
+                { "headers: {x-none: {present: false}}", "headers: {x-none: {present: false}} holds" },
+                { "cookies: {sid: {range: 1..10}}", "cookies: {sid: {range: 1..10}} does not hold: it is 42" },
+                { "query: {page: {regex: \"^[a-z]$\"}}",
+                  "query: {page: {regex: \"^[a-z]$\"}} does not hold: it is 7" },
+                { "query: {page: {regex: \"^[0-9]$\"}}", "query: {page: {regex: \"^[0-9]$\"}} holds" },
+                { "method: [POST, PUT]", "method: [POST, PUT] does not hold: it is GET" },
+                { "any: [{path: /y}, {headers: {x-beta: \"1\"}}]",
+                  "path: /y does not hold: it is /x; headers: {x-beta: 1} does not hold: it is 2" },
+                { "any: [{path: /y}, {headers: {x-beta: \"2\"}}]", "headers: {x-beta: 2} holds" },
+                { "any: [{path: /y}, {path: /x}], method: POST", "method: POST does not hold: it is GET" },
+                { "not: {path: /x}", "path: /x must not hold: it is /x" },
+                { "not: {path: /y}", "path: /y does not hold: it is /x" },
+                { "callers: shop.slice", "callers: shop.slice does not hold: it is ops.slice" },
+                { "callers: {unit: cart.service}", "callers: cart.service holds" },
+                { "callers: {user: root}", "callers: {user: root} does not hold: it is nobody" },
+                { "source: 10.0.0.0/8", "source: 10.0.0.0/8 does not hold" },
+                { "fraction: 5%, path: /x", "path: /x holds; fraction: 5% may hold" },
+                { "fraction: 5%, path: /y", "path: /y does not hold: it is /x" },
+                { "body: {contains: text}", "body: {contains: text} does not hold" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(explanation_freep) Explanation *e = NULL;
+                _cleanup_(live_done) Live l = {};
+                _cleanup_free_ char *text = NULL;
+                const ExplainRequest q = {
+                        .host = "x", .target = "/x?page=7", .fields = fields,
+                        .slice = "ops.slice", .slice_id = 2,
+                        .unit = "cart.service", .user = "nobody", .uid = 65534,
+                };
+
+                assert_true(asprintf(&text, "{service: s, endpoints: [], routes: [{to: default, "
+                                            "match: {%s}}]}", cases[i][0]) > 0);
+                live_start(&l, text);
+                assert_int_equal(policy_explain(&l.tables, 1, &q, &e), 0);
+                assert_string_equal(e->routes[0].why, cases[i][1]);
+        }
+}
+
+/* Dice are not thrown: both ways are told. */
+static void test_chance(void **state) {
+        _cleanup_(explanation_freep) Explanation *e = NULL;
+        _cleanup_(live_done) Live l = {};
+
+        live_start(&l, "service: s\n"
+                       "subsets: {a: {endpoints: [\"127.0.0.1:1\"]}, b: {endpoints: [\"127.0.0.1:2\"]}}\n"
+                       "routes:\n"
+                       "  - {name: half, match: {fraction: 50%}, to: a}\n"
+                       "  - {name: watch, match: {path: /}, to: b, shadow: true}\n"
+                       "  - {name: regex, match: {fraction: 50%, headers: {x: {regex: a}}}, to: a}\n"
+                       "  - {name: one, match: {fraction: 20%, path: /}, to: a}\n"
+                       "  - {name: rest, match: {not: {fraction: 0%}}, to: b}\n"
+                       "  - {name: never, to: a}\n");
+        e = ask(&l, "x", "/", NULL);
+        assert_int_equal(e->n_routes, 5);
+        assert_int_equal(e->route, 4);
+        assert_int_equal(e->routes[0].chance, EXPLAIN_ALWAYS / 2);
+        assert_false(e->routes[0].matched);
+        assert_true(e->routes[1].matched);
+        assert_true(e->routes[1].shadow);
+        assert_int_equal(e->routes[2].chance, 0);
+        assert_true(e->routes[4].matched);
+        assert_int_equal(e->n_possible, 2);
+        assert_int_equal(e->possible[0].route, 0);
+        assert_string_equal(e->possible[0].outcome.subsets[0].name, "a");
+        assert_int_equal(e->possible[0].outcome.slow, SM_SLOW_NONE);
+        assert_int_equal(e->possible[1].route, 3);
+        assert_in_range(e->possible[1].chance, EXPLAIN_ALWAYS / 10 - 1, EXPLAIN_ALWAYS / 10 + 1);
+        assert_string_equal(e->outcome.subsets[0].name, "b");
+        assert_int_equal(e->outcome.slow, SM_SLOW_NONE); /* half of those that come to `regex` */
+}
+
+/* What keeps a request from the fast path is what the kernel meets before it knows the route. */
+static void test_undecided(void **state) {
+        static const char *form[] = { "Content-Type: application/x-www-form-urlencoded", NULL };
+        ExplainRequest q = { .method = "POST", .host = "x", .target = "/", .fields = form };
+        _cleanup_(explanation_freep) Explanation *e = NULL;
+        _cleanup_(live_done) Live l = {};
+        _cleanup_free_ char *large = malloc(20000);
+
+        live_start(&l, "service: s\n"
+                       "endpoints: [\"127.0.0.1:1\"]\n"
+                       "routes:\n"
+                       "  - {name: plain, match: {path: /plain}, to: default}\n"
+                       "  - {name: form, match: {method: POST, body: {form: {tier: gold}}}, to: default}\n"
+                       "  - {name: regex, match: {path: {regex: \"^/r\"}}, to: default}\n"
+                       "  - {name: rest, to: default}\n");
+        e = ask(&l, "x", "/plain", NULL);
+        assert_int_equal(e->outcome.slow, SM_SLOW_NONE);
+        e = explanation_free(e);
+        e = ask(&l, "x", "/other", NULL);
+        assert_string_equal(e->routes[e->route].name, "rest");
+        assert_int_equal(e->outcome.slow, SM_SLOW_REGEX);
+        e = explanation_free(e);
+
+        q.body = "a=b&tier=gold";
+        q.body_length = 13;
+        assert_int_equal(policy_explain(&l.tables, 1, &q, &e), 0);
+        assert_string_equal(e->routes[e->route].name, "form");
+        assert_string_equal(e->routes[e->route].conditions[1].value, "gold");
+        assert_int_equal(e->outcome.slow, SM_SLOW_NONE);
+        e = explanation_free(e);
+        memset(large, 'x', 20000);
+        q.body = large;
+        q.body_length = 20000;
+        assert_int_equal(policy_explain(&l.tables, 1, &q, &e), 0);
+        assert_string_equal(e->routes[e->route].name, "rest");
+        assert_int_equal(e->outcome.slow, SM_SLOW_BODY);
+}
+
+static void test_split_by_key(void **state) {
+        static const char *with[] = { "X-User: 42", NULL };
+        _cleanup_(explanation_freep) Explanation *e = NULL;
+        _cleanup_(live_done) Live l = {};
+
+        live_start(&l, "service: s\n"
+                       "subsets: {a: {endpoints: [\"127.0.0.1:1\"]}, b: {endpoints: [\"127.0.0.1:2\"]}, "
+                       "c: {endpoints: []}}\n"
+                       "routes: [{split: {a: 60, b: 40, c: 0}, split-by: {header: x-user}}]\n");
+        e = ask(&l, "x", "/", with);
+        assert_string_equal(e->outcome.split, "key");
+        assert_string_equal(e->outcome.split_key, "header x-user");
+        assert_int_equal(e->outcome.n_subsets, 2);
+        assert_int_equal(e->outcome.subsets[0].share_permille, 600);
+        assert_true(e->outcome.subsets[0].chosen != e->outcome.subsets[1].chosen);
+        e = explanation_free(e);
+        e = ask(&l, "x", "/", NULL);
+        assert_false(e->outcome.subsets[0].chosen || e->outcome.subsets[1].chosen);
+}
+
+static void check_action(const Explanation *e, size_t i, ExplainActionKind kind, unsigned status,
+                         const char *value) {
+        assert_true(i < e->outcome.n_actions);
+        assert_int_equal(e->outcome.actions[i].kind, kind);
+        assert_int_equal(e->outcome.actions[i].status, status);
+        if (value)
+                assert_string_equal(e->outcome.actions[i].value, value);
+        else
+                assert_null(e->outcome.actions[i].value);
+}
+
+/* What is done with a request, with what it comes to for this one. */
+static void test_actions(void **state) {
+        _cleanup_(explanation_freep) Explanation *e = NULL;
+        _cleanup_(live_done) Live l = {};
+
+        live_start(&l, "service: s\n"
+                       "subsets: {a: {endpoints: [\"127.0.0.1:1\"]}, b: {endpoints: [\"127.0.0.1:2\"]}}\n"
+                       "routes:\n"
+                       "  - name: all\n"
+                       "    match: {path: {prefix: /api}}\n"
+                       "    to: a\n"
+                       "    rewrite: {prefix: /v1/, host: in.example}\n"
+                       "    request-headers: {add: {X-A: b}, remove: [x-e]}\n"
+                       "    response-headers: {set: {x-c: d}}\n"
+                       "    mirror: {to: b, fraction: 25%}\n"
+                       "    fault:\n"
+                       "      delay: {for: 100ms, fraction: 50%}\n"
+                       "      abort: {status: 503, fraction: 1%}\n"
+                       "  - {match: {path: {prefix: /old}}, redirect: {status: 302, prefix: /new}}\n"
+                       "  - {match: {path: /a}, redirect: {status: 308, url: \"https://x.example/\"}}\n"
+                       "  - {name: mirror, match: {path: /m}, to: a, mirror: {to: b, fraction: 25%}}\n"
+                       "  - {name: no, respond: {status: 403, body: \"No.\\n\"}}\n");
+        e = ask(&l, "x", "/api//y?q", NULL);
+        assert_int_equal(e->outcome.n_actions, 8);
+        check_action(e, 0, EXPLAIN_DELAY, 0, "100ms");
+        assert_int_equal(e->outcome.actions[0].chance, EXPLAIN_ALWAYS / 2);
+        check_action(e, 1, EXPLAIN_ABORT, 503, NULL);
+        check_action(e, 2, EXPLAIN_MIRROR, 0, "b");
+        assert_int_equal(e->outcome.actions[2].chance, EXPLAIN_ALWAYS / 4);
+        assert_int_equal(e->outcome.actions[3].kind, EXPLAIN_REWRITE_PATH);
+        assert_string_equal(e->outcome.actions[3].value, "/v1/y?q");
+        check_action(e, 4, EXPLAIN_REWRITE_HOST, 0, "in.example");
+        assert_int_equal(e->outcome.slow, SM_SLOW_ACTION);
+        assert_int_equal(e->outcome.reason, SM_REASON_NONE);
+        e = explanation_free(e);
+
+        e = ask(&l, "h.example:81", "/old/y?q", NULL);
+        check_action(e, 0, EXPLAIN_REDIRECT, 302, "http://h.example:81/new/y?q");
+        assert_int_equal(e->outcome.n_subsets, 0);
+        assert_int_equal(e->outcome.reason, SM_REASON_NONE);
+        assert_int_equal(e->outcome.slow, SM_SLOW_ACTION);
+        e = explanation_free(e);
+        e = ask(&l, "x", "/a", NULL);
+        check_action(e, 0, EXPLAIN_REDIRECT, 308, "https://x.example/");
+        e = explanation_free(e);
+        e = ask(&l, "x", "/m", NULL);
+        check_action(e, 0, EXPLAIN_MIRROR, 0, "b");
+        assert_int_equal(e->outcome.slow, SM_SLOW_NONE); /* three of four are not copied */
+        e = explanation_free(e);
+        e = ask(&l, "x", "/", NULL);
+        check_action(e, 0, EXPLAIN_RESPOND, 403, NULL);
+        assert_int_equal(e->outcome.slow, SM_SLOW_NONE);
+}
+
 static void test_json(void **state) {
         _cleanup_(live_done) Live l = {};
         _cleanup_(explanation_freep) Explanation *e = NULL;
@@ -324,20 +530,22 @@ static void test_json(void **state) {
         assert_int_equal(explanation_to_json(e, &json), 0);
         assert_string_equal(json,
                             "{\"service\":\"s\",\"route\":null,\"routes\":[{\"name\":\"route-1\","
-                            "\"origin\":\"f:1\",\"matched\":false,\"why\":\"the path is not /\\\"\\\\\"}],"
-                            "\"subsets\":[],\"fast-path\":{\"slow\":\"none\","
-                            "\"sentence\":\"Nothing was in the way.\","
+                            "\"origin\":\"f:1\",\"matched\":false,\"chance\":\"0%\",\"shadow\":false,"
+                            "\"why\":\"path: \\\"/\\\\\\\"\\\\\\\\\\\" does not hold: it is /\","
+                            "\"conditions\":[{\"condition\":\"path: \\\"/\\\\\\\"\\\\\\\\\\\"\",\"holds\":false,"
+                            "\"value\":\"/\",\"decisive\":true}]}],\"path\":null,\"split\":null,"
+                            "\"split-key\":null,\"subsets\":[],\"actions\":[],\"reason\":\"no-route\","
+                            "\"sentence\":\"No route of the service matches the request.\",\"possible\":[],"
+                            "\"fast-path\":{\"slow\":\"none\",\"sentence\":\"Nothing was in the way.\","
                             "\"limits\":[{\"limit\":\"blocking\",\"sentence\":\"Callers whose sockets are "
-                            "blocking go to the relay, unless the policy says accelerate: always.\"}]},"
-                            "\"reason\":\"no-route\","
-                            "\"sentence\":\"No route of the service matches the request.\"}");
+                            "blocking go to the relay, unless the policy says accelerate: always.\"}]}}");
         e = explanation_free(e);
         free(TAKE_PTR(json));
         e = ask(&l, "x", "/\"\\", NULL);
         assert_int_equal(explanation_to_json(e, &json), 0);
         assert_non_null(strstr(json, "\"route\":0,"));
         assert_non_null(strstr(json, "\"subsets\":[{\"name\":\"default\",\"share-permille\":1000,"
-                                     "\"balance\":\"round-robin\",\"hash\":null,\"picked\":null,"
+                                     "\"chosen\":false,\"balance\":\"round-robin\",\"hash\":null,\"picked\":null,"
                                      "\"candidates\":[{\"endpoint\":1,\"address\":\"10.1.0.1:80\","
                                      "\"share-permille\":1000,\"avoided\":false,\"local\":null,"
                                      "\"in-flight\":0}]}]"));
@@ -355,6 +563,11 @@ int main(void) {
                 cmocka_unit_test(test_fast_path_here),
                 cmocka_unit_test(test_changes_nothing),
                 cmocka_unit_test(test_torn_tables),
+                cmocka_unit_test(test_why),
+                cmocka_unit_test(test_chance),
+                cmocka_unit_test(test_undecided),
+                cmocka_unit_test(test_split_by_key),
+                cmocka_unit_test(test_actions),
                 cmocka_unit_test(test_json),
         };
 

@@ -217,7 +217,8 @@ class Daemon:
     def explain(self, message):
         with open(self.log, 'a') as f:
             request = message.get_args_list()[0]
-            texts = (f'{k}={",".join(v) if k == "headers" else v}' for k, v in sorted(request.items()))
+            words = {'headers': ','.join, 'body': lambda v: bytes(v).decode()}
+            texts = (f'{k}={words.get(k, str)(v)}' for k, v in sorted(request.items()))
             print('Explain', *texts, file=f)
         return json.dumps(EXPLANATION),
 

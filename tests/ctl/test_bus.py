@@ -234,6 +234,16 @@ def test_explain(mesh):
         'slice=batch.slice target=/'
 
 
+def test_explain_caller_and_body(mesh):
+    mesh.output('explain', 'POST', 'http://shop/', '--from', 'shop.slice/cart.service', '--user', 'root',
+                '--source', '10.1.1.1', '--body', 'a=b')
+    mesh.output('explain', 'shop', '--from', 'cart.service', '--body', '')
+    assert mesh.calls() == [
+        'Explain body=a=b headers= host=shop method=POST service=shop slice=shop.slice source=10.1.1.1 '
+        'target=/ unit=cart.service user=root',
+        'Explain body= headers= host=shop method=GET service=shop target=/ unit=cart.service']
+
+
 def test_explain_json(mesh):
     answer = json.loads(mesh.output('explain', '--json', 'shop', '--from', 'shop-web.slice'))
     assert (answer['service'], answer['caller']) == ('shop', 'allowed')

@@ -108,7 +108,10 @@ argument)
         explain)
                 _arguments $output '--root=[Look for the policy below this directory]:directory:_files -/' \
                         '--offline=[Ask the policy in a directory, not slicemeshd]:directory:_files -/' \
-                        '--from=[The slice that the request comes from]:slice:_slicemeshctl_slices' \
+                        '--from=[The slice, unit or SLICE/UNIT it comes from]:slice:_slicemeshctl_slices' \
+                        '--user=[The user that it comes from]:user:_users' \
+                        '--source=[The address that it comes from]:address:' \
+                        '--body=[The body; @FILE or - (standard input) to read it]:body:' \
                         '*'{-H,--header=}'[A header field]:field:' \
                         '1:method or URL:(GET HEAD POST PUT DELETE PATCH)' '2:URL:_urls'
                 ;;

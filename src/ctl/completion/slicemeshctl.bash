@@ -27,14 +27,14 @@ _slicemeshctl() {
         local verbs='status list show monitor reasons set-weight drain enable set-balance shift swap fast-path check explain
                      reload'
         local options='--help --version --json --no-pager --no-legend --persist --no-ask-password --root
-                       --offline --from --header --route'
+                       --offline --from --user --source --header --body --route'
         local balances='round-robin random least-request consistent-hash'
         local cur prev words cword verb='' service='' i words_seen=0
 
         _init_completion -n : || return
         for ((i = 1; i < cword; i++)); do
                 case ${words[i]} in
-                --root | --offline | --from | --header | -H | --route) ((i++)) ;;
+                --root | --offline | --from | --user | --source | --header | -H | --body | --route) ((i++)) ;;
                 -*) ;;
                 *)
                         ((words_seen++))
