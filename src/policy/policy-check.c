@@ -153,15 +153,16 @@ static int check_slices_of(Policy *p, const PolicyService *s, const PolicyMatch 
                 if (m->kind != SM_MATCH_SLICE || slice_is_managed(p, m->text))
                         return 0;
                 return policy_error_add(p, &m->origin, s->name, NULL,
-                                        "The slice %s is not managed: list it under \"slices\" in mesh.yaml, "
-                                        "or nobody is known to be in it.", m->text);
+                                        "The slice %s is not managed: list it under \"slices\" in "
+                                        "mesh.yaml, or nobody is known to be in it.", m->text);
         }
         for (size_t i = 0; r >= 0 && i < m->n_children; i++)
                 r = check_slices_of(p, s, &m->children[i]);
         return r;
 }
 
-/* Routes can go by managed slices only. Which are is not known without a mesh.yaml, as of the good policies. */
+/* Routes can go by managed slices only. Which are is not known without a mesh.yaml, as with the last good
+ * policies. */
 static int check_slices(Policy *p) {
         int r = 0;
 

@@ -28,13 +28,15 @@ static enum cost match_cost(const PolicyMatch *m) {
         enum cost most = COST_HEAD;
 
         if (m->join == MATCH_LEAF)
-                return m->kind >= SM_MATCH_CONTENT ? COST_BODY : m->op == SM_OP_REGEX ? COST_REGEX : COST_HEAD;
+                return m->kind >= SM_MATCH_CONTENT ? COST_BODY
+                     : m->op == SM_OP_REGEX        ? COST_REGEX
+                                                   : COST_HEAD;
         for (size_t i = 0; i < m->n_children; i++)
                 most = MAX(most, match_cost(&m->children[i]));
         return most;
 }
 
-/* Of managed slices, those that are the named one or below it: where a caller is, is told by the innermost. */
+/* Of the managed slices those that are the named one or below it: a caller is known by the innermost. */
 static size_t count_slices(const PolicyBinding *binding, const char *name) {
         size_t n = 0;
 

@@ -35,8 +35,8 @@ typedef struct PolicyBinding {
         uint32_t revision;
         const BoundSubset *subsets;   /* as many as the service has, in its order */
         const uint32_t *route_states; /* likewise */
-        const BoundSlice *slices;     /* all that are managed, by name; nothing where service->looks_at_slices
-                                       * is false */
+        const BoundSlice *slices;     /* all that are managed, sorted by name; nothing where the service does
+                                       * not look at slices */
         size_t n_slices;
 } PolicyBinding;
 

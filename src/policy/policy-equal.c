@@ -40,8 +40,9 @@ static bool edits_equal(const PolicyEdits *a, const PolicyEdits *b) {
 static bool answer_equal(const PolicyAnswer *a, const PolicyAnswer *b) {
         if (!a || !b)
                 return a == b;
-        return a->status == b->status && a->fraction == b->fraction && a->redirect == b->redirect && streq_null(a->body, b->body) &&
-               streq_null(a->content_type, b->content_type) && streq_null(a->url, b->url) &&
+        return a->status == b->status && a->fraction == b->fraction && a->redirect == b->redirect &&
+               streq_null(a->body, b->body) && streq_null(a->content_type, b->content_type) &&
+               streq_null(a->url, b->url) &&
                streq_null(a->prefix, b->prefix) && streq_null(a->host, b->host) &&
                streq_null(a->scheme, b->scheme) && edits_equal(&a->fields, &b->fields);
 }

@@ -55,8 +55,8 @@ int parse_content_type(Walker *w, const SchemaKey *key, const PolicyNode *n, voi
 
 int parse_new_prefix(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
         if (n->kind != NODE_SCALAR || n->text[0] != '/' || !path_is_valid(n->text))
-                return walk_error_expected(w, n, "a path that starts with / and has no query, spaces or other "
-                                           "characters that must be encoded");
+                return walk_error_expected(w, n, "a path that starts with / and has no query, spaces or "
+                                           "other characters that must be encoded");
         return store_text(key, n, object);
 }
 
@@ -119,8 +119,8 @@ static int check_prefix(Walker *w, const PolicyNode *n, const PolicyRoute *route
 
         if (!prefix || w->partial || policy_match_path(route->match))
                 return 0;
-        return walk_error_child(w, prefix, "Needs one exact path or path prefix among the top keys of \"match\": "
-                                "that is what it replaces.");
+        return walk_error_child(w, prefix, "Needs one exact path or path prefix among the top keys of "
+                                "\"match\": that is what it replaces.");
 }
 
 int parse_rewrite(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
@@ -160,8 +160,8 @@ static int check_name(Walker *w, const char *name, const PolicyOrigin *origin) {
         else if (strcasecmp(name, "host") == 0)
                 r = walk_error(w, origin, "Host is not for editing; \"rewrite\" has a key for it.");
         else if (field_is_reserved(name))
-                r = walk_error(w, origin, "%s is not for editing: it belongs to the connection or frames the "
-                               "message.", name);
+                r = walk_error(w, origin, "%s is not for editing: it belongs to the connection or frames "
+                               "the message.", name);
         else
                 return 1;
         return r < 0 ? r : 0;
@@ -257,7 +257,8 @@ static size_t edits_size(const PolicyEdits *edits) {
         size_t size = 0;
 
         for (size_t i = 0; i < edits->n_items; i++)
-                size += strlen(edits->items[i].name) + strlen(edits->items[i].value ?: "") + strlen(": \r\n");
+                size += strlen(edits->items[i].name) + strlen(edits->items[i].value ?: "") +
+                        strlen(": \r\n");
         return size;
 }
 
@@ -310,7 +311,8 @@ int parse_answer_headers(Walker *w, const SchemaKey *key, const PolicyNode *n, v
         r = parse_fields(w, key, n, &a->fields, SM_EDIT_ADD);
         for (size_t i = 0; r >= 0 && i < a->fields.n_items; i++)
                 if (strcasecmp(a->fields.items[i].name, "content-type") == 0)
-                        return walk_error(w, &n->origin, "Content-Type has a key of its own, \"content-type\".");
+                        return walk_error(w, &n->origin, "Content-Type has a key of its own, "
+                                                         "\"content-type\".");
         return r;
 }
 
@@ -339,9 +341,9 @@ int parse_redirect(Walker *w, const SchemaKey *key, const PolicyNode *n, void *o
         if (r < 0 || n->kind != NODE_MAPPING || w->partial)
                 return r;
         if (policy_node_get(n, "url")) {
-                if (policy_node_get(n, "prefix") || policy_node_get(n, "host") || policy_node_get(n, "scheme"))
-                        return walk_error(w, &n->origin, "Expected either \"url\" or some of \"prefix\", \"host\" "
-                                          "and \"scheme\".");
+                if (answer->prefix || answer->host || answer->scheme)
+                        return walk_error(w, &n->origin, "Expected either \"url\" or some of \"prefix\", "
+                                          "\"host\" and \"scheme\".");
                 return 0;
         }
         if (!policy_node_get(n, "prefix") && !policy_node_get(n, "host"))
@@ -359,7 +361,8 @@ int parse_respond(Walker *w, const SchemaKey *key, const PolicyNode *n, void *ob
         if (r < 0)
                 return r;
         if (a->answer)
-                return walk_error(w, &n->key_origin, "Expected either \"redirect\" or \"respond\", not both.");
+                return walk_error(w, &n->key_origin, "Expected either \"redirect\" or \"respond\", not "
+                                                     "both.");
         r = new_answer(&a->answer);
         if (r >= 0)
                 r = walk_mapping(w, PLACE_RESPOND, n, a->answer);

@@ -11,8 +11,8 @@
 
 /* The keys of a match. `object` is a PolicyMatch of MATCH_KEYS, which each adds to. */
 
-int match_add_leaf(PolicyMatch *parent, const PolicyNode *n, const PolicyMatch *like, enum sm_predicate_op op,
-                   const char *text) {
+int match_add_leaf(PolicyMatch *parent, const PolicyNode *n, const PolicyMatch *like,
+                   enum sm_predicate_op op, const char *text) {
         PolicyMatch leaf = *like;
         int r;
 
@@ -242,12 +242,13 @@ static int parse_caller(Walker *w, const PolicyNode *n, const PolicyMatch *like,
                 if (n->kind == NODE_SCALAR && endswith(n->text, ".slice"))
                         return parse_caller_slice(w, n, parent);
                 if (n->kind == NODE_SCALAR && !unit_name_is_valid(n->text))
-                        return walk_error_expected(w, n, "a slice or a unit, like shop.slice or cart.service; "
-                                                   "a user is {user: NAME}");
+                        return walk_error_expected(w, n, "a slice or a unit, like shop.slice or "
+                                                   "cart.service; a user is {user: NAME}");
                 return parse_caller_unit_key(w, &unit_key, n, parent);
         }
         if (n->n_children == 0 && !w->partial)
-                return walk_error(w, &n->origin, "Expected at least one of \"slice\", \"unit\" and \"user\".");
+                return walk_error(w, &n->origin, "Expected at least one of \"slice\", \"unit\" and "
+                                                 "\"user\".");
         r = walk_mapping(w, PLACE_CALLER, n, &group);
         if (r >= 0)
                 r = add_group(parent, &group);
@@ -269,8 +270,8 @@ static int parse_source(Walker *w, const PolicyNode *n, const PolicyMatch *like,
                 return r;
         r = parse_prefix(n->text, &network.network, &prefix);
         if (r < 0)
-                return walk_error_expected(w, n, "an address or a network without bits behind its prefix, like "
-                                           "10.0.0.0/8 or fd00::/8");
+                return walk_error_expected(w, n, "an address or a network without bits behind its prefix, "
+                                           "like 10.0.0.0/8 or fd00::/8");
         network.first = (uint16_t) prefix;
         return match_add_leaf(parent, n, &network, SM_OP_EXACT, n->text);
 }
@@ -361,12 +362,13 @@ int parse_match(Walker *w, const SchemaKey *key, const PolicyNode *n, void *obje
         r = walk_mapping(w, PLACE_MATCH, n, &keys);
         count = policy_match_count(&keys);
         if (r >= 0 && count > SM_PREDICATES_MAX)
-                r = walk_error(w, &n->key_origin, "These are %zu conditions; at most %u are supported.", count,
+                r = walk_error(w, &n->key_origin, "These are %zu conditions; at most %u are "
+                                                  "supported.", count,
                                SM_PREDICATES_MAX);
         other = w->model->protocol == SM_PROTOCOL_TCP ? policy_match_find(&keys, leaf_needs_http) : NULL;
         if (r >= 0 && other)
-                r = walk_error(w, &other->origin, "Needs protocol http; tcp has only \"callers\", \"source\" "
-                               "and \"fraction\".");
+                r = walk_error(w, &other->origin, "Needs protocol http; tcp has only \"callers\", "
+                               "\"source\" and \"fraction\".");
         if (r >= 0 && keys.n_children > 0) {
                 route->match = malloc(sizeof(*route->match));
                 if (!route->match)

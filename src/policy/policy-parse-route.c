@@ -191,7 +191,8 @@ static int check_keys(Walker *w, const PolicyNode *n, const PolicyRoute *route) 
                 { "fault", true, false },
                 { "timeout", true, true },
         };
-        bool tcp = w->model->protocol == SM_PROTOCOL_TCP, answered = route->actions && route->actions->answer;
+        const bool tcp = w->model->protocol == SM_PROTOCOL_TCP;
+        const bool answered = route->actions && route->actions->answer;
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < ELEMENTSOF(keys); i++) {
@@ -334,10 +335,12 @@ static int adjust_route(Walker *w, const PolicyNode *n, PolicyService *s) {
                 if (streq_null(s->routes[i]->name, n->key))
                         route = s->routes[i];
         if (!route)
-                return w->partial ? 0 : walk_error_missing(w, &n->key_origin, "route", n->key,
-                                                           schema_nearest(n->key, route_name, s, s->n_routes));
+                return w->partial ? 0
+                     : walk_error_missing(w, &n->key_origin, "route", n->key,
+                                          schema_nearest(n->key, route_name, s, s->n_routes));
         if (route->actions && route->actions->answer)
-                return walk_error(w, &n->key_origin, "The route answers by itself: it has nothing to adjust.");
+                return walk_error(w, &n->key_origin, "The route answers by itself: it has nothing to "
+                                                     "adjust.");
         r = walk_mapping(w, PLACE_ADJUST_ROUTE, n, &changed);
         if (r >= 0 && changed.n_splits > 0) {
                 free(route->splits);

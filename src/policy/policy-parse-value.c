@@ -155,7 +155,8 @@ static const char *parse_bound(const char *s, int64_t open, int64_t *ret) {
 }
 
 int parse_value_range(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
-        const char *expected = "two numbers with .. between them, like 1..100, or one of them, like 1.. or ..100";
+        const char *expected = "two numbers with .. between them, like 1..100, or one of them, like 1.. "
+                               "or ..100";
         const ValueTarget *t = object;
         PolicyMatch like = *t->like;
         const char *s;

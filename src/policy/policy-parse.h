@@ -31,7 +31,7 @@ int parse_split(Walker *w, const SchemaKey *key, const PolicyNode *n, void *obje
 int parse_split_by(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
 int parse_adjust_routes(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
 
-/* policy-parse-match.c; `object` is a PolicyMatch of MATCH_KEYS that is added to, PolicyRoute of the first */
+/* policy-parse-match.c; `object` is a PolicyMatch of MATCH_KEYS that is added to, of the first the route */
 int parse_match(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
 int parse_match_host(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
 int parse_match_method(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
@@ -101,8 +101,8 @@ bool field_value_is_valid(const char *s);
 int check_changes(Walker *w, const PolicyRoute *route); /* that they are not too much */
 
 /* A leaf that is like `like` but for what is given; `text` and the name are copied. */
-int match_add_leaf(PolicyMatch *parent, const PolicyNode *n, const PolicyMatch *like, enum sm_predicate_op op,
-                   const char *text);
+int match_add_leaf(PolicyMatch *parent, const PolicyNode *n, const PolicyMatch *like,
+                   enum sm_predicate_op op, const char *text);
 
 /* One value, or a list of which any will do. */
 typedef int (*ParseMatchValue)(Walker *w, const PolicyNode *n, const PolicyMatch *like, PolicyMatch *parent);

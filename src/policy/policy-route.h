@@ -112,7 +112,12 @@ typedef struct PolicyRoute {
 } PolicyRoute;
 
 /* Whether paths are brought into normal form: where a route looks at or rewrites them, or said so. */
-typedef enum NormalizePaths { NORMALIZE_AUTO, NORMALIZE_ALWAYS, NORMALIZE_NEVER, _NORMALIZE_MAX } NormalizePaths;
+typedef enum NormalizePaths {
+        NORMALIZE_AUTO,
+        NORMALIZE_ALWAYS,
+        NORMALIZE_NEVER,
+        _NORMALIZE_MAX,
+} NormalizePaths;
 
 /* What becomes of %2F, %5C and of %00 in them. */
 typedef enum EncodedPaths { ENCODED_REFUSE, ENCODED_KEEP, _ENCODED_MAX } EncodedPaths;

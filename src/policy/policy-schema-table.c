@@ -88,8 +88,8 @@ const SchemaKey schema_keys[] = {
           .doc = "The first that matches decides. Without it everything goes to the only subset." },
         { PLACE_SERVICE, TYPE_OTHER, "adjust-routes", "a mapping of routes to changes",
           .parse = parse_adjust_routes,
-          .doc = "Changes where routes go without repeating the list; meant for drop-ins. `shift` and `swap` "
-                 "write such." },
+          .doc = "Changes where routes go without repeating the list; meant for drop-ins. `shift` and "
+                 "`swap` write such." },
         { PLACE_SERVICE, TYPE_SECTION, "paths", .section = PLACE_PATHS,
           .doc = "What is done about the many ways to write one path; `http` only." },
         { PLACE_SERVICE, TYPE_SECTION, "timeouts", .section = PLACE_TIMEOUTS,
@@ -168,8 +168,9 @@ const SchemaKey schema_keys[] = {
                  "`auto`: if some route looks at the path or rewrites it." },
         { PLACE_PATHS, TYPE_ENUM, "encoded-slash", IN(PolicyService, encoded_slash), .values = encoded_names,
           .standard = "refuse",
-          .doc = "What becomes of a request with `%2F` or `%5C` in its path, where paths are normalized: some "
-                 "servers take it for a slash and others do not. Refused with status 400, or kept as it is." },
+          .doc = "What becomes of a request with `%2F` or `%5C` in its path, where paths are normalized: "
+                 "some servers take it for a slash and others do not. Refused with status 400, or kept as "
+                 "it is." },
         { PLACE_PATHS, TYPE_ENUM, "encoded-nul", IN(PolicyService, encoded_nul), .values = encoded_names,
           .standard = "refuse", .doc = "Likewise with `%00`, at which some servers think the path ends." },
 
@@ -185,11 +186,12 @@ const SchemaKey schema_keys[] = {
         { PLACE_ROUTE, TYPE_OTHER, "split-by", "round-robin, random, source, a header or a cookie",
           .parse = parse_split_by,
           .doc = "How the shares of `split` are dealt out: exactly in turn (`round-robin`, the default), at "
-                 "random, or sticky by the caller (`source`), `{header: NAME}` or `{cookie: NAME}`: the same "
-                 "value goes to the same subset as long as the shares stay, and as few as possible move when "
-                 "they change. A request that lacks it goes at random." },
+                 "random, or sticky by the caller (`source`), `{header: NAME}` or `{cookie: NAME}`: the "
+                 "same value goes to the same subset as long as the shares stay, and as few as possible "
+                 "move when they change. A request that lacks it goes at random." },
         { PLACE_ROUTE, TYPE_OTHER, "rewrite", "a mapping, below", .parse = parse_rewrite,
-          .doc = "What the endpoint gets in place of parts of the request; `http` only, as all that follows." },
+          .doc = "What the endpoint gets in place of parts of the request; `http` only, as all that "
+                 "follows." },
         { PLACE_ROUTE, TYPE_OTHER, "request-headers", "a mapping, below", .parse = parse_request_headers,
           .doc = "Changes header fields of the request before it is sent." },
         { PLACE_ROUTE, TYPE_OTHER, "response-headers", "a mapping, below", .parse = parse_response_headers,
@@ -213,8 +215,8 @@ const SchemaKey schema_keys[] = {
 
         { PLACE_MATCH, TYPE_OTHER, "host", "a host name, or *. and a domain; or a list",
           .parse = parse_match_host,
-          .doc = "The request's Host, without port, in any case. `*.example.com` is every name below it. Of a "
-                 "list, here and elsewhere, any will do." },
+          .doc = "The request's Host, without port, in any case. `*.example.com` is every name below it. "
+                 "Of a list, here and elsewhere, any will do." },
         { PLACE_MATCH, TYPE_OTHER, "path", "a path, a mapping or a list", .parse = parse_match_path,
           .doc = "The path without query, byte by byte. A text alone is short for `exact`." },
         { PLACE_MATCH, TYPE_OTHER, "method", "a method or a list", .parse = parse_match_method,
@@ -230,8 +232,8 @@ const SchemaKey schema_keys[] = {
           .doc = "Parameters of the query, decoded: `%41` is A, `+` is a space." },
         { PLACE_MATCH, TYPE_OTHER, "callers", "a slice, a unit, a mapping or a list",
           .parse = parse_match_callers,
-          .doc = "Who calls: a managed slice (or any below it) or a unit by its name, alone or together with a "
-                 "user." },
+          .doc = "Who calls: a managed slice (or any below it) or a unit by its name, alone or together "
+                 "with a user." },
         { PLACE_MATCH, TYPE_OTHER, "source", "an address or a network; or a list", .parse = parse_match_source,
           .doc = "The caller's address." },
         { PLACE_MATCH, TYPE_OTHER, "fraction", "a percentage", .parse = parse_match_fraction,
@@ -260,13 +262,13 @@ const SchemaKey schema_keys[] = {
           .doc = "Begins with it." },
         { PLACE_VALUE, TYPE_OTHER, "suffix", "a text", .parse = parse_value_suffix, .doc = "Ends with it." },
         { PLACE_VALUE, TYPE_OTHER, "regex", "a regular expression", .parse = parse_value_regex,
-          .doc = "Perl's, over bytes, found anywhere unless `^` and `$` say otherwise; `(?i)` in front ignores "
-                 "case. It takes the relay to look." },
+          .doc = "Perl's, over bytes, found anywhere unless `^` and `$` say otherwise; `(?i)` in front "
+                 "ignores case. It takes the relay to look." },
         { PLACE_VALUE, TYPE_OTHER, "present", "true or false", .parse = parse_value_present,
           .doc = "It is there, whatever its value; or it is not." },
         { PLACE_VALUE, TYPE_OTHER, "range", "two numbers, like 1..100", .parse = parse_value_range,
-          .doc = "The whole value is a decimal number from the first to the second; `1..` and `..100` are open "
-                 "to one side." },
+          .doc = "The whole value is a decimal number from the first to the second; `1..` and `..100` are "
+                 "open to one side." },
 
         { PLACE_CALLER, TYPE_OTHER, "slice", "a slice", .parse = parse_caller_slice_key,
           .doc = "In this managed slice, or one below it." },
@@ -279,7 +281,8 @@ const SchemaKey schema_keys[] = {
           .standard = "16K", .doc = "How much of the body is looked at." },
         { PLACE_BODY, TYPE_OTHER, "json", "a mapping of JSON pointers to values",
           .parse = parse_body_json,
-          .doc = "Strings, numbers and literals in a JSON document, by pointers (RFC 6901) like `/user/tier`." },
+          .doc = "Strings, numbers and literals in a JSON document, by pointers (RFC 6901) like "
+                 "`/user/tier`." },
         { PLACE_BODY, TYPE_OTHER, "form", "a mapping of fields to values",
           .parse = parse_body_form,
           .doc = "Fields of an `application/x-www-form-urlencoded` body, decoded." },
@@ -288,8 +291,8 @@ const SchemaKey schema_keys[] = {
 
         { PLACE_REWRITE, TYPE_OTHER, "prefix", "a path", .parse = parse_new_prefix,
           IN(PolicyActions, rewrite_prefix),
-          .doc = "In place of the path, or of its prefix, that `match` has among its top keys; what is behind "
-                 "the prefix stays, with exactly one slash in between." },
+          .doc = "In place of the path, or of its prefix, that `match` has among its top keys; what is "
+                 "behind the prefix stays, with exactly one slash in between." },
         { PLACE_REWRITE, TYPE_OTHER, "host", "a host name", .parse = parse_new_host,
           IN(PolicyActions, rewrite_host), .doc = "In place of Host." },
 
@@ -300,14 +303,14 @@ const SchemaKey schema_keys[] = {
         { PLACE_EDITS, TYPE_OTHER, "add", "a mapping of field names to values or lists of them",
           .parse = parse_edits_add,
           .doc = "These come beside those of their name. Fields of the connection and those that frame a "
-                 "message (Connection, Keep-Alive, Proxy-Connection, TE, Trailer, Transfer-Encoding, Upgrade, "
-                 "Content-Length, Expect) and Host cannot be edited." },
+                 "message (Connection, Keep-Alive, Proxy-Connection, TE, Trailer, Transfer-Encoding, "
+                 "Upgrade, Content-Length, Expect) and Host cannot be edited." },
 
         { PLACE_REDIRECT, TYPE_OTHER, "status", "301, 302, 303, 307 or 308", .parse = parse_redirect_status,
           .standard = "302", .doc = "307 and 308 have the method kept; 301 and 308 are for ever." },
         { PLACE_REDIRECT, TYPE_OTHER, "url", "a URL", .parse = parse_redirect_url, IN(PolicyAnswer, url),
-          .doc = "Exactly there. Without it, what else is given here changes, and the rest of path and query "
-                 "stays." },
+          .doc = "Exactly there. Without it, what else is given here changes, and the rest of path and "
+                 "query stays." },
         { PLACE_REDIRECT, TYPE_OTHER, "prefix", "a path", .parse = parse_new_prefix, IN(PolicyAnswer, prefix),
           .doc = "As of `rewrite`." },
         { PLACE_REDIRECT, TYPE_OTHER, "host", "a host name", .parse = parse_new_host, IN(PolicyAnswer, host),

@@ -113,7 +113,8 @@ static const char *const variants[] = {
         "{service: s, endpoints: [\"10.1.0.1:80\"], "
         "routes: [{to: default, match: {callers: {slice: a.slice, user: 4}}}]}",
         "{service: s, endpoints: [\"10.1.0.1:80\"], "
-        "routes: [{to: default, match: {callers: [{slice: a.slice, unit: b.service, user: 4}, {unit: 'c@\\\\x2d.service'}]}}]}",
+        "routes: [{to: default, match: {callers: [{slice: a.slice, unit: b.service, user: 4}, {unit: "
+        "'c@\\\\x2d.service'}]}}]}",
         "{service: s, endpoints: [\"10.1.0.1:80\"], "
         "routes: [{to: default, match: {source: 10.0.0.0/8}}]}",
         "{service: s, endpoints: [\"10.1.0.1:80\"], "
@@ -132,7 +133,8 @@ static const char *const variants[] = {
         "{service: s, endpoints: [\"10.1.0.1:80\"], "
         "routes: [{to: default, match: {body: {json: {/a/b: c, '': d}}}}]}",
         "{service: s, endpoints: [\"10.1.0.1:80\"], "
-        "routes: [{to: default, match: {body: {json: {/a: {range: 1..2}}, form: {b: {present: false}}, contains: c}}}]}",
+        "routes: [{to: default, match: {body: {json: {/a: {range: 1..2}}, form: {b: {present: false}}, "
+        "contains: c}}}]}",
         "{service: s, endpoints: [\"10.1.0.1:80\"], "
         "routes: [{to: default, match: {all: [{host: a}, {host: '*.b'}]}}]}",
         "{service: s, endpoints: [\"10.1.0.1:80\"], "
@@ -141,7 +143,8 @@ static const char *const variants[] = {
         "{service: s, endpoints: [\"10.1.0.1:80\"], "
         "routes: [{to: default, match: {not: {not: {host: a}}}}]}",
         "{service: s, endpoints: [\"10.1.0.1:80\"], "
-        "routes: [{to: default, match: {host: a, any: [{all: [{path: /a}, {method: PUT}]}, {not: {any: [{path: /b}]}}]}}]}",
+        "routes: [{to: default, match: {host: a, any: [{all: [{path: /a}, {method: PUT}]}, {not: {any: "
+        "[{path: /b}]}}]}}]}",
         "{service: s, endpoints: [\"10.1.0.1:80\"], routes: [{to: default, shadow: true}]}",
         "{service: s, endpoints: [\"10.1.0.1:80\"], routes: [{to: default, split-by: random}]}",
         "{service: s, endpoints: [\"10.1.0.1:80\"], routes: [{to: default, split-by: source}]}",
@@ -176,7 +179,8 @@ static const char *const variants[] = {
         "{service: s, endpoints: [\"10.1.0.1:80\"], "
         "routes: [{to: default, fault: {abort: {status: 503}}}]}",
         "{service: s, endpoints: [\"10.1.0.1:80\"], "
-        "routes: [{to: default, fault: {abort: {status: 503, fraction: 0%, body: \"a\\nb\", content-type: a/b}}}]}",
+        "routes: [{to: default, fault: {abort: {status: 503, fraction: 0%, body: \"a\\nb\", content-type: "
+        "a/b}}}]}",
         "{service: s, endpoints: [\"10.1.0.1:80\"], "
         "routes: [{to: default, fault: {delay: {for: 1s}, abort: {status: 500}}}]}",
         "{service: s, endpoints: [\"10.1.0.1:80\"], routes: [{redirect: {url: /a}}]}",

@@ -17,7 +17,8 @@ DEFINE_TRIVIAL_CLEANUP(Policy *, policy_free)
  * spite of them. After a change on purpose: SLICEMESH_TEST_WRITE=1, and read the diff.
  */
 static const char *const names[] = {
-        "actions", "adjust-routes", "between", "endpoints", "match", "routes", "service", "subsets", "syntax",
+        "actions", "adjust-routes", "between", "endpoints", "match", "routes", "service", "subsets",
+        "syntax",
 };
 
 static char *outcome(const char *name, const char *data, size_t size) {
