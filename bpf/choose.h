@@ -9,8 +9,8 @@
 #include "parsing.h"
 
 /*
- * What the policy says of a request: the engine's steps, each in a frame of its own that is gone when the next
- * one needs the room, as the stack is 512 bytes. What they come to is kept here.
+ * What the policy says of a request: the engine's steps, each in a frame of its own that is gone when the
+ * next one needs the room, as the stack is 512 bytes. What they come to is kept here.
  */
 
 /* By downstream; D's lock guards it. */
