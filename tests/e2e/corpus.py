@@ -198,6 +198,18 @@ def request_cases():
                'fast', far=('fast',), same=False)
 
 
+def routed_cases():
+    """Of routes that the kernel leaves to the relay; test_parity.py has the policy."""
+    field = 'X-Route: {}'.format
+    for name, tail in (('regex', '.aab'), ('regex-missed', '.abb')):
+        yield case(name, lambda target, t=tail: request(target + t, fields=(field('regex'),)), 'regex')
+    for size in (10, KEPT_MAX):
+        yield case(f'body-looked-at-{size}', lambda target, n=size: request(
+            target, 'POST', (field('body'),), content(n) + b'needle'),
+            'body' if size == KEPT_MAX else 'fast')
+    yield case('action', lambda target: request(target, fields=(field('action'),)), 'action')
+
+
 def split_cases():
     whole = request('/small/split', 'POST', body=b'0123456789')
     for at in range(1, len(whole)):
@@ -255,4 +267,5 @@ def response_cases():
                answers=0, gone=0.02)
 
 
-CASES = {c.name: c for c in (*request_cases(), *split_cases(), *pipelined_cases(), *response_cases())}
+CASES = {c.name: c for c in (*request_cases(), *routed_cases(), *split_cases(), *pipelined_cases(),
+                             *response_cases())}

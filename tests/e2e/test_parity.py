@@ -9,28 +9,20 @@ import pytest
 from corpus import CASES, DYING, SMALL
 from mesh import HERE, PYTHON, TOP, wait_until
 
-POLICY = {
-    'mesh.yaml': 'slices: [shop.slice, server.slice]\n',
-    'services/all.yaml': '''
-service: near
-address: 127.71.0.10:80
-endpoints: ["127.0.1.1:8080"]
-routes: [{match: {path: {prefix: /timed-out}}, to: default, timeout: 200ms},
-         {match: {host: parity.example}, to: default}]
----
-service: unmanaged
-address: 127.71.0.11:80
-endpoints: ["127.0.1.2:8080"]
-routes: [{match: {path: {prefix: /timed-out}}, to: default, timeout: 200ms},
-         {match: {host: parity.example}, to: default}]
----
-service: remote
-address: 127.71.0.12:80
-endpoints: ["198.18.0.2:8080"]
-routes: [{match: {path: {prefix: /timed-out}}, to: default, timeout: 200ms},
-         {match: {host: parity.example}, to: default}]
-''',
-}
+# The same routes, so that what is sent on does not differ. Those by X-Route are of
+# routed_cases().
+SERVICE = '''
+service: {}
+address: {}
+endpoints: ["{}"]
+paths: {{normalize: never}}
+routes:
+  - {{match: {{path: {{prefix: /timed-out}}}}, to: default, timeout: 200ms}}
+  - {{match: {{headers: {{x-route: regex}}, path: {{regex: "a{{2}}b$"}}}}, to: default}}
+  - {{match: {{headers: {{x-route: body}}, body: {{contains: needle, first: 16K}}}}, to: default}}
+  - {{match: {{headers: {{x-route: action}}}}, to: default, rewrite: {{host: parity.example}}}}
+  - {{match: {{host: parity.example}}, to: default}}
+'''
 SLICES = ['shop.slice', 'server.slice']
 OWN_MODE = True
 
@@ -39,6 +31,11 @@ SERVICES = {
     'near': ('127.71.0.10:80', '127.0.1.1:8080', {}),
     'unmanaged': ('127.71.0.11:80', '127.0.1.2:8080', {'slice_': 'far.slice'}),
     'remote': ('127.71.0.12:80', '198.18.0.2:8080', {'properties': ['NetworkNamespacePath=/run/netns/far']}),
+}
+POLICY = {
+    'mesh.yaml': 'slices: [shop.slice, server.slice]\n',
+    'services/all.yaml': '---'.join(SERVICE.format(name, address, endpoint)
+                                    for name, (address, endpoint, _) in SERVICES.items()),
 }
 # What a request may count under at any time, if who has answered the one before is not through yet.
 LATE = {'not-in-step', 'no-upstream'}
@@ -180,8 +177,8 @@ def test_off_is_off(runs, service):
 
 
 def test_every_reason_has_a_case(runs, features):
-    """But for those of connections, which test_paths.py has, and on a kernel that cannot reach servers those
-    that say what became of that."""
+    """But for those of connections, which test_slow.py has, of traces, which test_trace.py has, and on a kernel
+    that cannot reach servers those that say what became of that."""
     text = (TOP / 'src/abi/abi-slow.h').read_text()
     requests = text[text.index('/* the request */'):text.index('enum sm_slow')]
     reasons = set(re.findall(r'X\(\w+,\s*"([^"]+)"', requests))
@@ -190,4 +187,4 @@ def test_every_reason_has_a_case(runs, features):
         reasons &= set().union(*(paths for paths in sure if len(paths) == 1))
     found = {path for mode in ('on', 'random') for line in runs('near', mode).client.values()
              for path in line['paths']}
-    assert reasons - found - LATE == set()
+    assert reasons - found - LATE == {'traced'}
