@@ -197,15 +197,6 @@ static void take(Exchange *x, const uint8_t *bytes, size_t n, size_t more) {
         drop(m);
 }
 
-void mirror_take_head(Exchange *x) {
-        size_t body = x->request.body.framing == SM_BODY_LENGTH ? x->head.content_length : 0;
-
-        if (!x->mirror || x->mirror->request)
-                return;
-        take(x, buffer_at(x->request.out), buffer_filled(x->request.out), body);
-        mirror_take_body(x, x->head.length); /* what a route had to look at is here already */
-}
-
 void mirror_take_body(Exchange *x, uint32_t from) {
         uint32_t n = x->request.checked - from;
         Mirror *m = x->mirror;
@@ -222,6 +213,15 @@ void mirror_take_body(Exchange *x, uint32_t from) {
         }
         m->body_max -= n;
         take(x, buffer_at(x->downstream->in) + from, n, 0);
+}
+
+void mirror_take_head(Exchange *x) {
+        size_t body = x->request.body.framing == SM_BODY_LENGTH ? x->head.content_length : 0;
+
+        if (!x->mirror || x->mirror->request)
+                return;
+        take(x, buffer_at(x->request.out), buffer_filled(x->request.out), body);
+        mirror_take_body(x, x->head.length); /* which a route may have looked at before */
 }
 
 typedef enum Step {

@@ -35,7 +35,7 @@ static bool choose_as_before(Exchange *x, __u32 base) {
         const struct sm_tables *t = &x->tables->tables;
         const struct sm_choice before = x->choice;
 
-        if (before.base == base && before.policy == NULL)
+        if (before.base == base && before.policy == NULL && before.undecided == 0)
                 return sm_choice_restore(t, base, before.route_index, before.subset_index, 0, before.effects,
                                          &x->choice) &&
                         x->choice.policy->revision == x->revision;

@@ -16,7 +16,7 @@ typedef struct Text {
 static inline bool text_read(const struct sm_tables *t, __u32 base, const struct sm_text *text, Text *ret) {
         __u64 first = (__u64) base + text->cell;
 
-        if (first + (text->length + SM_CELL_SIZE - 1ULL) / SM_CELL_SIZE > t->n_cells)
+        if (first + ((__u64) text->length + SM_CELL_SIZE - 1) / SM_CELL_SIZE > t->n_cells)
                 return false;
         *ret = (Text){ t->cells[text->length > 0 ? first : 0].bytes, text->length };
         return true;

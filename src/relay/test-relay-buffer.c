@@ -106,6 +106,25 @@ static void test_resize(void **state) {
         buffer_pool_done(&p);
 }
 
+static void test_buffer_of_a_size_of_its_own(void **state) {
+        BufferPool p;
+        Buffer *small, *large;
+
+        buffer_pool_init(&p, 4096);
+        small = buffer_acquire_size(&p, 10);
+        large = buffer_acquire_size(&p, 100000);
+        assert_non_null(large);
+        assert_int_equal(small->capacity + sizeof(Buffer), p.region);
+        assert_in_range(buffer_room(large), 100000, 110000);
+        assert_int_equal(buffer_pool_bytes(&p), p.region + sizeof(Buffer) + large->capacity);
+        memset(buffer_at(large), 'x', 100000);
+        buffer_release(&p, large);
+        assert_int_equal(buffer_pool_bytes(&p), p.region);
+        buffer_release(&p, small);
+        assert_int_equal(p.n_free, 1); /* the large one is not kept */
+        buffer_pool_done(&p);
+}
+
 static void test_slab_keeps_the_dead_until_it_settles(void **state) {
         Slab s;
         int *a, *b;
@@ -137,6 +156,7 @@ int main(void) {
                 cmocka_unit_test(test_append_is_all_or_nothing),
                 cmocka_unit_test(test_trim_gives_back_what_was_never_used),
                 cmocka_unit_test(test_resize),
+                cmocka_unit_test(test_buffer_of_a_size_of_its_own),
                 cmocka_unit_test(test_slab_keeps_the_dead_until_it_settles),
         };
 

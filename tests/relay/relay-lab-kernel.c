@@ -171,17 +171,18 @@ static int verb_used(Lab *l, char **a, JsonWriter *w) {
         return 0;
 }
 
-/* choose DOWNSTREAM AT SERVICE ENDPOINT: what D's program leaves of a choice, of the first route and
+/* choose DOWNSTREAM AT SERVICE ENDPOINT EFFECTS: what D's program leaves of a choice, of the first route and
  * subset. */
 static int verb_choose(Lab *l, char **a, JsonWriter *w) {
         const LabEndpoint *e = lab_mesh_find_endpoint(&l->mesh, a[2], a[3]);
         struct sm_downstream *d;
-        uint64_t at;
+        uint64_t at, effects;
         uint32_t i;
 
         d = downstream_of(l, a[0], &i);
-        if (!d || !e || parse_unsigned(a[1], &at) < 0)
+        if (!d || !e || parse_unsigned(a[1], &at) < 0 || parse_unsigned(a[4], &effects) < 0)
                 return -EINVAL;
+        d->chosen_effects = (uint32_t) effects;
         d->chosen_root = sm_service_at(&l->kernel.tables, d->service)->root;
         d->chosen_revision = sm_service_at(&l->kernel.tables, d->service)->revision;
         d->chosen_endpoint = e->id;
@@ -391,7 +392,7 @@ const LabVerb lab_kernel_verbs[] = {
         { "release", 1, verb_release },
         { "slow", 2, verb_slow },
         { "used", 2, verb_used },
-        { "choose", 4, verb_choose },
+        { "choose", 5, verb_choose },
         { "take", 5, verb_take },
         { "respond", 4, verb_respond },
         { "hand-over", 3, verb_hand_over },

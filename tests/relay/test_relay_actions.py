@@ -296,3 +296,26 @@ def test_other_requests_are_left_alone(routed):
     raw = request("/v20/x")
     seen, _ = r.exchange(raw)
     assert seen.head.raw == raw
+
+
+def test_shadow_routes_are_counted_once(services):
+    """However often the request is tried; and whether or not another route takes it."""
+    dead, alive = Upstream(), Upstream()
+    dead.listener.close()
+    service = services([dead, alive], f"""
+routes:
+  - {{name: dark, match: {{path: /x}}, to: default, shadow: true}}
+  - {{name: darker, match: {{method: GET}}, to: default, shadow: true}}
+  - {{name: r, match: {{path: {{prefix: /x}}}}, to: default}}
+""")
+    client = service.connect()
+    for target in ("/x", "/x/y"):
+        client.send(request(target))
+        alive.wire().read_request()
+        alive.wire().send(response())
+        assert client.read_response().status == 200
+    client.send(request("/y"))
+    assert client.read_response().status == 404
+    states = [service.lab.command("route", service.name, i) for i in range(3)]
+    assert [s["shadow"] for s in states] == [1, 3, 0]
+    assert [s["requests"] for s in states] == [0, 0, 2]

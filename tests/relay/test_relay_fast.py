@@ -451,7 +451,7 @@ def test_choice_of_the_kernel_holds(services):
     caller = Caller(service, warm=False)
     at = 0
     for n in (2, 2, 0, 2, 1):
-        caller.lab.command("choose", caller.index, at, service.name, service.upstreams[n].text)
+        caller.lab.command("choose", caller.index, at, service.name, service.upstreams[n].text, 0)
         sent = request(f"/{n}")
         caller.wire.send(sent)
         server = service.upstreams[n].wire()
@@ -464,7 +464,7 @@ def test_choice_of_the_kernel_holds(services):
 def test_choice_for_another_request_does_not_hold(services):
     service = services(2)
     caller = Caller(service, warm=False)
-    caller.lab.command("choose", caller.index, 1, service.name, service.upstreams[1].text)
+    caller.lab.command("choose", caller.index, 1, service.name, service.upstreams[1].text, 0)
     caller.by_relay(request("/0"), response())  # the first in turn
     assert not service.upstreams[1].wires
 
@@ -472,9 +472,27 @@ def test_choice_for_another_request_does_not_hold(services):
 def test_choice_that_fails_is_made_anew(services):
     service = services(2)
     caller = Caller(service, warm=False)
-    caller.lab.command("choose", caller.index, 0, service.name, service.upstreams[1].text)
+    caller.lab.command("choose", caller.index, 0, service.name, service.upstreams[1].text, 0)
     service.upstreams[1].listener.close()
     caller.by_relay(request("/0"), response())
+
+
+@pytest.mark.parametrize("effects, status", [(0, 200), (1, 503), (2, 200), (3, 503)])
+def test_dice_of_the_kernel_hold(services, effects, status):
+    """Also where the relay would hardly ever have thrown so."""
+    never = "0.000001%"
+    fault = f"{{abort: {{status: 503, fraction: {never}}}, delay: {{for: 50ms, fraction: {never}}}}}"
+    service = services(1, policy=f"routes: [{{name: r, to: default, fault: {fault}}}]\n")
+    caller = Caller(service, warm=False)
+    caller.lab.command("choose", caller.index, 0, service.name, service.upstreams[0].text, effects)
+    caller.wire.send(request())
+    if status == 200:
+        service.upstreams[0].wire().read_request()
+        service.upstreams[0].wire().send(response())
+    assert caller.wire.read_response().status == status
+    route = caller.lab.command("route", service.name, 0)
+    assert (route["aborted"], route["delayed"]) == (effects & 1, effects >> 1)
+    assert route["requests"] == 1
 
 
 def test_stopping_waits_for_the_kernel(own_lab):

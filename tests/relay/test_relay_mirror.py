@@ -131,6 +131,18 @@ def test_large_bodies_are_not_mirrored(mirrored, body, limit, sent):
         r.upstreams[1].expect_none(0.02)
 
 
+def test_body_that_a_route_looks_at_is_mirrored(mirrored):
+    """It is waited for before there is an endpoint."""
+    r = mirrored(match={"body": {"contains": "x", "first": "16K"}})
+    client = r.connect()
+    client.send(request("/", "POST", body=b"y" * 4999 + b"x" + b"z" * 30000))
+    seen = r.upstreams[0].wire().read_request()
+    copy = r.upstreams[1].wire().read_request()
+    assert copy.head.raw == seen.head.raw and copy.body == seen.body
+    r.upstreams[0].wire().send(response())
+    assert client.read_response().status == 200
+
+
 def test_part_of_a_request_is_not_mirrored(mirrored):
     r = mirrored()
     client = r.connect()
