@@ -23,9 +23,39 @@ const char *fast_limit_sentence(FastLimit l) {
         return limits[l].sentence;
 }
 
+/* Cells of the extent that the policy is the first of. */
+static const void *cell_of(const struct sm_policy *policy, uint32_t cell) {
+        return ((const struct sm_cell *) policy)[cell].bytes;
+}
+
+static void find_match_limits(const struct sm_policy *policy, const struct sm_route *route, bool *applies) {
+        for (uint32_t i = 0; i < route->n_predicates; i++) {
+                const struct sm_predicate *p = cell_of(policy, route->predicates + i);
+
+                if (p->kind >= SM_MATCH_CONTENT)
+                        applies[FAST_LIMIT_BODY] = true;
+                else if (p->op == SM_OP_REGEX)
+                        applies[FAST_LIMIT_REGEX] = true;
+        }
+}
+
+static void find_route_limits(const struct sm_policy *policy, bool *applies) {
+        for (uint32_t i = 0; i < policy->n_routes; i++) {
+                const struct sm_route *route = cell_of(policy, policy->routes + i);
+                const struct sm_actions *a = route->actions ? cell_of(policy, route->actions) : NULL;
+
+                find_match_limits(policy, route, applies);
+                if (!a || route->shadow > 0)
+                        continue;
+                applies[FAST_LIMIT_REWRITE] |= a->flags != 0 || a->n_request_edits + a->n_response_edits > 0;
+                applies[FAST_LIMIT_MIRROR] |= a->mirror_share > 0;
+                applies[FAST_LIMIT_DELAY] |= a->delay_share > 0;
+        }
+}
+
 size_t fast_limits(const struct sm_policy *policy, bool remote, FastLimit ret[static _FAST_LIMIT_MAX]) {
         bool tcp = policy->protocol == SM_PROTOCOL_TCP;
-        const bool applies[_FAST_LIMIT_MAX] = {
+        bool applies[_FAST_LIMIT_MAX] = {
                 [FAST_LIMIT_TCP] = tcp,
                 [FAST_LIMIT_NEVER] = !tcp && (policy->flags & SM_POLICY_FAST_NEVER),
                 [FAST_LIMIT_FORWARDED_FOR] = !tcp && (policy->flags & SM_POLICY_FORWARDED_FOR),
@@ -36,6 +66,7 @@ size_t fast_limits(const struct sm_policy *policy, bool remote, FastLimit ret[st
         bool whole = false;
         size_t n = 0;
 
+        find_route_limits(policy, applies);
         for (FastLimit l = 0; l < _FAST_LIMIT_MAX; l++)
                 whole |= applies[l] && limits[l].whole;
         for (FastLimit l = 0; l < _FAST_LIMIT_MAX; l++)

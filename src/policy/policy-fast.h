@@ -19,6 +19,14 @@
         X(FORWARDED_FOR, "forwarded-for", true,                                                          \
           "forwarded-for: true has the head of every request rewritten, which only the relay does.")     \
         X(VIA, "via", true, "via: true has every head rewritten, which only the relay does.")            \
+        X(REGEX, "regex", false,                                                                         \
+          "Requests that it takes a regular expression to find the route of are the relay's.")           \
+        X(BODY, "body", false,                                                                           \
+          "Requests that it takes more of the body to find the route of than came at once are the relay's.") \
+        X(REWRITE, "rewrite", false,                                                                     \
+          "Requests of routes that change them or their responses are the relay's.")                     \
+        X(MIRROR, "mirror", false, "Requests that are mirrored are the relay's.")                        \
+        X(DELAY, "delay", false, "Requests that are delayed are the relay's.")                           \
         X(BLOCKING, "blocking", false,                                                                   \
           "Callers whose sockets are blocking go to the relay, unless the policy says accelerate: always.") \
         X(REMOTE, "remote", false,                                                                       \

@@ -54,6 +54,9 @@ static void test_flags(void **state) {
         }
 }
 
+#define ROUTE(keys)                                                                                      \
+        "{service: s, accelerate: always, endpoints: ['10.1.0.1:80'], routes: [{to: default, " keys "}]}"
+
 /* What the files say arrives here. */
 static void test_from_files(void **state) {
         static const struct {
@@ -65,6 +68,16 @@ static void test_from_files(void **state) {
                 { "{service: s, endpoints: ['10.1.0.1:80'], via: true}", "via" },
                 { "{service: s, endpoints: ['10.1.0.1:80'], forwarded-for: true}", "forwarded-for" },
                 { "{service: s, endpoints: ['10.1.0.1:80'], protocol: tcp}", "tcp" },
+                { ROUTE("match: {path: {regex: a}}"), "regex" },
+                { ROUTE("match: {body: {json: {/a: {regex: a}}}}"), "body" },
+                { ROUTE("rewrite: {host: a}"), "rewrite" },
+                { ROUTE("response-headers: {remove: [a]}"), "rewrite" },
+                { ROUTE("shadow: true, response-headers: {remove: [a]}"), "" },
+                { ROUTE("mirror: {to: default, fraction: 1%}"), "mirror" },
+                { ROUTE("mirror: {to: default, fraction: 0%}"), "" },
+                { ROUTE("fault: {delay: {for: 1s}}"), "delay" },
+                { ROUTE("fault: {abort: {status: 503}}"), "" },
+                { ROUTE("match: {not: {path: {suffix: a}}, fraction: 5%}"), "" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
