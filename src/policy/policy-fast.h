@@ -22,7 +22,8 @@
         X(REGEX, "regex", false,                                                                         \
           "Requests that it takes a regular expression to find the route of are the relay's.")           \
         X(BODY, "body", false,                                                                           \
-          "Requests that it takes more of the body to find the route of than came at once are the relay's.") \
+          "Requests that it takes more of the body to find the route of than came at once are the "      \
+          "relay's.")                                                                                    \
         X(REWRITE, "rewrite", false,                                                                     \
           "Requests of routes that change them or their responses are the relay's.")                     \
         X(MIRROR, "mirror", false, "Requests that are mirrored are the relay's.")                        \
