@@ -4,6 +4,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include "../src/engine/engine-coded.h"
 #include "../src/engine/engine-route.h"
 #include "address.h"
 #include "parsing.h"
@@ -38,6 +39,14 @@ struct {
         __type(value, struct caller_scratch);
 } caller_scratches SEC(".maps");
 
+/* What predicates see of the body, which the copy may have a part of. */
+static __noinline __u32 body_length(const struct caller_scratch *scratch,
+                                    const struct sm_request_copy *copy) {
+        __u32 length = copy->length - scratch->parsing.head.length;
+
+        return length > 0 && sm_body_is_coded(copy->bytes, &scratch->parsing.head) ? 0 : length;
+}
+
 static __always_inline struct sm_request request_of(struct caller_scratch *scratch,
                                                     const struct sm_request_copy *copy,
                                                     const struct sm_socket_context *socket) {
@@ -46,7 +55,7 @@ static __always_inline struct sm_request request_of(struct caller_scratch *scrat
                 .head = &scratch->parsing.head,
                 .source = scratch->source,
                 .work = &scratch->work,
-                .body_length = copy->length - scratch->parsing.head.length,
+                .body_length = body_length(scratch, copy),
                 .body_complete = copy->length == copy->size,
                 .cgroup = socket->cgroup,
                 .unit = socket->unit,

@@ -16,7 +16,7 @@ static int kernel_search(Question *q, ssize_t index, enum sm_slow *ret) {
         int r;
 
         tables.regex = NULL;
-        request.body_length = kept > q->head.length ? kept - q->head.length : 0;
+        request.body_length = MIN(request.body_length, kept > q->head.length ? kept - q->head.length : 0);
         request.body_complete = kept == q->size;
         for (size_t i = 0; i < q->policy->n_routes && left > 0; i++) {
                 const struct sm_route *route = question_route(q, i);

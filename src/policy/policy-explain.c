@@ -6,6 +6,7 @@
 #include "../basic/cleanup.h"
 #include "../basic/macro.h"
 #include "../basic/regex.h"
+#include "../engine/engine-coded.h"
 #include "../engine/engine-plain.h"
 #include "../engine/engine-unit.h"
 #include "policy-explain-parts.h"
@@ -106,7 +107,8 @@ static int question_parse(Question *q) {
         q->request.bytes = (const __u8 *) q->text;
         q->request.head = &q->head;
         q->request.body = q->request.bytes + head_size;
-        q->request.body_length = (__u32) MIN(asked->body_length, (size_t) UINT32_MAX);
+        if (!sm_body_is_coded(q->request.bytes, &q->head))
+                q->request.body_length = (__u32) MIN(asked->body_length, (size_t) UINT32_MAX);
         q->request.body_complete = 1;
         return 0;
 }

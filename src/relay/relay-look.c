@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "../basic/macro.h"
-#include "../engine/engine-fields.h"
+#include "../engine/engine-coded.h"
 #include "relay-count.h"
 #include "relay-downstream.h"
 #include "relay-steps.h"
@@ -12,17 +12,6 @@
 /* What is read ahead of a body for routes to look at, transfer coding included: enough for the most that
  * they can ask for in chunks of a byte. What is coded more wastefully counts as far as it is here. */
 #define LOOK_BYTES_MAX (8U * SM_BODY_LOOK_MAX)
-
-/* A body with a coding that we do not undo says nothing. */
-static bool is_coded(const Exchange *x) {
-        const uint8_t *bytes = buffer_at(x->downstream->in);
-        static const char name[] = "content-encoding";
-
-        for (int i = -1; (i = sm_head_find(&x->head, bytes, name, sizeof(name) - 1, (__u32) (i + 1))) >= 0;)
-                if (!sm_span_is(bytes, x->head.fields[i].value, "identity", 8))
-                        return true;
-        return false;
-}
 
 /* The data of a chunked body that was checked before, as much as routes can look at. */
 static uint32_t decode(const uint8_t *bytes, size_t n, uint8_t ret[static SM_BODY_LOOK_MAX]) {
@@ -50,7 +39,7 @@ static void fill_body(const Exchange *x, struct sm_request *q) {
         q->body_complete = x->request.body.done || x->looked;
         if (n == 0)
                 return;
-        if (is_coded(x)) {
+        if (sm_body_is_coded(buffer_at(x->downstream->in), &x->head)) {
                 q->body_complete = 1;
                 return;
         }

@@ -47,7 +47,7 @@ def wait_for(condition, seconds=wire.TIMEOUT):
 class Relay:
     """A slicemesh-relay process of its own user, as its unit would start it."""
 
-    def __init__(self, directory, max_files=None):
+    def __init__(self, directory, max_files=None, options=(), before=None):
         self.path = directory / "relay.sock"
         self.log = directory / "relay.log"
         self.path.unlink(missing_ok=True)  # of a relay before this one
@@ -63,6 +63,8 @@ class Relay:
                 with contextlib.suppress(OSError):  # the one that the list was read from
                     os.set_inheritable(int(fd), int(fd) <= 3)
             os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+            if before:
+                before()
             if max_files:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (max_files, max_files))
             if os.getuid() == 0:
@@ -71,8 +73,9 @@ class Relay:
                 os.setuid(NOBODY)
 
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([binary, *RELAY_OPTIONS], stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log, preexec_fn=become_service, close_fds=False, cwd="/")
+            self.process = subprocess.Popen([binary, *RELAY_OPTIONS, *options], stdin=subprocess.DEVNULL,
+                                            stdout=log, stderr=log, preexec_fn=become_service,
+                                            close_fds=False, cwd="/")
         listener.close()
         self.pid = self.process.pid
 
@@ -110,7 +113,7 @@ class Relay:
 class Lab:
     """Relay, relay-lab and a policy directory."""
 
-    def __init__(self, max_files=None, **options):
+    def __init__(self, max_files=None, relay_options=(), before_relay=None, **options):
         for binary in (RELAY, LAB):
             if not binary.exists():
                 raise Skipped(f"{binary} is not built")
@@ -120,7 +123,7 @@ class Lab:
         (self.policy / "services").mkdir(parents=True)
         (self.policy / "mesh.yaml").write_text("slices: [lab.slice]\n")
         self.counter = 0
-        self.relay = Relay(self.directory, max_files)
+        self.relay = Relay(self.directory, max_files, relay_options, before_relay)
         self.process = None
         self.options = options
         try:

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Routes that go by a request's body, and by regular expressions."""
 
+import ctypes
 import json
+import pathlib
+import platform
 import random
 import time
 
@@ -369,3 +372,37 @@ def test_catastrophic_patterns(fork, pattern, value):
     assert fork.service.settle()["reasons"] == {"regex-limit": 3}
     said = fork.service.lab.relay.said()
     assert said.count(f"Service {fork.service.name}:") == 1 and pattern in said
+
+
+def deny_machine_code():
+    """As MemoryDenyWriteExecute= does: prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN), since Linux 6.3."""
+    assert ctypes.CDLL(None).prctl(65, 1, 0, 0, 0) == 0
+
+
+def machine_code(lab):
+    """Whether the relay has memory that is writable and executable."""
+    maps = pathlib.Path(f"/proc/{lab.relay.pid}/maps").read_text()
+    return any(line.split()[1].startswith("rwx") for line in maps.splitlines())
+
+
+@pytest.mark.confined
+@pytest.mark.parametrize("options, before, expected", [
+    ([], None, False), (["--regex-jit"], None, True), (["--regex-jit"], deny_machine_code, False),
+], ids=["default", "jit", "denied"])
+def test_machine_code(own_lab, options, before, expected):
+    """Only if it is asked for; what is denied is said, and makes no difference."""
+    if before and tuple(int(n) for n in platform.release().split(".")[:2]) < (6, 3):
+        pytest.skip("PR_SET_MDWE is Linux 6.3")
+    lab = own_lab(relay_options=options, before_relay=before)
+    upstreams = [Upstream()]
+    service = lab.service(upstreams, "routes: [{name: a, match: {path: {regex: '^/a+$'}}, to: default}]\n")
+    with service.connect() as client:
+        client.send(request("/aaa"))
+        server = upstreams[0].accept()
+        server.read_request()
+        server.send(response())
+        assert client.read_response().status == 200
+        client.send(request("/aab"))
+        assert client.read_response().reason == "no-route"
+    assert machine_code(lab) == expected
+    assert ("is denied" in lab.relay.said()) == (before is not None)
