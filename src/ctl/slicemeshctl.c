@@ -94,7 +94,8 @@ static const Verb verbs[] = {
           N_("Tell where a request would go, and why"),
           N_("Shows which service a request belongs to, which of its routes were tried and why they match "
              "or not, what is done with it, how the requests are split, and which endpoints may get it. "
-             "Asks slicemeshd, or with --offline or --root the policy files alone. Nothing is sent to anybody."),
+             "Asks slicemeshd, or with --offline or --root the policy files alone. Nothing is sent to "
+             "anybody."),
           verb_explain },
         { "reload", "", VERB_GROUP_POLICY, 0, 0,
           OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_NO_ASK_PASSWORD),

@@ -191,6 +191,8 @@ static void explain_fast(const Manager *m, Explanation *e) {
         const char *sentence;
         enum sm_slow why;
 
+        if (!(fast_features(m) & SM_FAST_ANSWERS))
+                explanation_without_answers(e);
         if (fast_features(m) & SM_FAST_REQUESTS)
                 return;
         why = fast_why(m, &sentence);

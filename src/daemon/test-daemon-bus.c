@@ -853,6 +853,23 @@ static void test_explain(void **state) {
         assert_error(explain(f, "service", "s", "shop"), BUS_ERROR_NO_SUCH_SERVICE);
 }
 
+/* What a fast path that is off, or cannot answer, leaves to the relay. */
+static void test_explain_fast_path(void **state) {
+        static const char *const slow[] = { "off", "none", "refused" };
+        Fixture *f = *state;
+        const char *json;
+
+        for (size_t i = 0; i < ELEMENTSOF(slow); i++) {
+                f->fast_enabled = i > 0;
+                ((struct sm_policy *) f->extent.cells)->n_routes = i < 2;
+                assert_done(call(f, SM_BUS_PATH, SM_BUS_NAME ".Manager", "Explain", "a{sv}", 4, "service",
+                                 "s", "shop", "user", "s", "0", "source", "s", "::1", "body", "ay", 2, 'a', 'b'));
+                assert_true(sd_bus_message_read(f->reply, "s", &json) > 0);
+                json = strstr(json, "\"fast-path\":{\"slow\":\"") + 21;
+                assert_memory_equal(json, slow[i], strlen(slow[i]));
+        }
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
         const struct CMUnitTest tests[] = {
@@ -876,6 +893,7 @@ int main(void) {
                 TEST(object_vanishes_while_polkit_thinks),
                 TEST(calls_that_wait_are_limited),
                 TEST(explain),
+                TEST(explain_fast_path),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,7 +2,6 @@
 #include <errno.h>
 
 #include "../basic/macro.h"
-#include "../engine/engine-plain.h"
 #include "policy-explain-parts.h"
 
 /* Whether the kernel can tell that it is this route: it has no regular expressions, and of a body only what
@@ -43,7 +42,7 @@ static int kernel_search(Question *q, ssize_t index, enum sm_slow *ret) {
 int explain_fast(ExplainOutcome *o, Question *q, ssize_t route) {
         int r;
 
-        if (o->reason != SM_REASON_NONE && !sm_reason_is_plain(o->reason)) {
+        if (route < 0 && o->reason != SM_REASON_NO_ROUTE) {
                 o->slow = SM_SLOW_REFUSED;
                 return 0;
         }
@@ -52,6 +51,7 @@ int explain_fast(ExplainOutcome *o, Question *q, ssize_t route) {
                 return 0;
         r = kernel_search(q, route, &o->slow);
         if (r >= 0 && o->slow == SM_SLOW_NONE && route >= 0)
-                o->slow = fast_actions(&q->tables, q->base, question_route(q, (size_t) route));
+                o->slow = fast_actions(&q->tables, q->base, question_route(q, (size_t) route),
+                                       q->head.method == SM_METHOD_HEAD);
         return r;
 }

@@ -44,7 +44,7 @@ int route_walk(const struct sm_tables *t, uint32_t base, const struct sm_route *
                         return -EBADMSG;
                 if (m.p->kind == SM_MATCH_FRACTION) {
                         chance = chance_of(reached, (uint64_t) m.p->low);
-                        ret->results[i] = WALK_CHANCE;
+                        ret->results[i] = chance == 0 ? WALK_NO : chance < reached ? WALK_CHANCE : WALK_YES;
                         walk_goto(route, ret, i, m.p->yes, chance);
                         walk_goto(route, ret, i, m.p->no, reached - chance);
                         continue;
@@ -84,6 +84,16 @@ static bool is_decisive(const Telling *g, uint32_t i) {
         return by_chance || (other == SM_GOTO_MATCHED ? g->walk->matched == 0 : g->walk->failed == 0);
 }
 
+static bool same_text(const Question *q, const struct sm_text *a, const struct sm_text *b) {
+        if (a->length != b->length)
+                return false;
+        for (uint32_t i = 0; i < a->length; i++)
+                if (sm_text_at(&q->tables, q->base + a->cell, i) !=
+                    sm_text_at(&q->tables, q->base + b->cell, i))
+                        return false;
+        return true;
+}
+
 /* Whether predicate i + 1 goes by the same as predicate i, which has failed: values of one list. */
 static bool goes_on(const Telling *g, uint32_t i) {
         const struct sm_predicate *p = predicate_at(g, i), *next;
@@ -93,10 +103,7 @@ static bool goes_on(const Telling *g, uint32_t i) {
                 return false;
         next = predicate_at(g, i + 1);
         return next && next->kind == p->kind && next->op != SM_OP_PRESENT && next->first == p->first &&
-               next->yes == p->yes && next->name.length == p->name.length &&
-               memcmp(sm_cell_of(&g->q->tables, g->q->base + next->name.cell) ?: p,
-                      sm_cell_of(&g->q->tables, g->q->base + p->name.cell) ?: p,
-                      MIN(p->name.length, SM_CELL_SIZE)) == 0;
+               next->yes == p->yes && same_text(g->q, &next->name, &p->name);
 }
 
 /* The condition that predicate *i begins; *i becomes its last one. */

@@ -7,7 +7,6 @@
 #include "../basic/macro.h"
 #include "../basic/regex.h"
 #include "../engine/engine-coded.h"
-#include "../engine/engine-plain.h"
 #include "../engine/engine-unit.h"
 #include "policy-explain-parts.h"
 #include "policy-predicate-print.h"
@@ -148,11 +147,18 @@ static int explain_outcome(ExplainOutcome *o, Question *q, size_t index) {
         int r;
 
         r = explain_actions(o, q, route);
-        for (size_t i = 0; i < o->n_actions; i++)
-                answers |= o->actions[i].kind == EXPLAIN_RESPOND || o->actions[i].kind == EXPLAIN_REDIRECT;
-        if (r >= 0 && !answers)
-                r = explain_subsets(o, q, route);
-        return r;
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < o->n_actions; i++) {
+                const ExplainAction *a = &o->actions[i];
+
+                answers |= a->kind == EXPLAIN_RESPOND || a->kind == EXPLAIN_REDIRECT;
+                if (a->kind == EXPLAIN_ABORT && a->chance >= EXPLAIN_ALWAYS) {
+                        o->reason = SM_REASON_FAULT_INJECTED;
+                        return 0;
+                }
+        }
+        return answers ? 0 : explain_subsets(o, q, route);
 }
 
 /* An endpoint that may be elsewhere counts as one that is. */
@@ -230,4 +236,21 @@ void explanation_set_slow(Explanation *e, enum sm_slow slow, const char *sentenc
                 e->possible[i].outcome.slow = slow;
         e->outcome.slow = slow;
         e->slow_sentence = sentence;
+}
+
+static void outcome_without_answers(ExplainOutcome *o) {
+        if (o->slow != SM_SLOW_NONE)
+                return;
+        if (o->reason == SM_REASON_NO_ROUTE || o->reason == SM_REASON_NO_ENDPOINT)
+                o->slow = SM_SLOW_REFUSED;
+        else if (o->n_subsets == 0)
+                o->slow = SM_SLOW_ACTION;
+}
+
+void explanation_without_answers(Explanation *e) {
+        if (!e->is_http)
+                return;
+        for (size_t i = 0; i < e->n_possible; i++)
+                outcome_without_answers(&e->possible[i].outcome);
+        outcome_without_answers(&e->outcome);
 }

@@ -8,9 +8,8 @@
 /*
  * Why a request would go where it goes: the engine's own decision over compiled tables, told step by
  * step. Used by slicemeshd on the live tables and by slicemeshctl on tables it compiled itself. Nothing in
- * the tables is changed, not even a cursor: whose turn it is next is for the next real request.
- *
- * Nor are dice thrown: of a route that matches by chance both ways are told.
+ * the tables is changed, not even a cursor: whose turn it is next is for the next real request. Nor are
+ * dice thrown: of a route that matches by chance both ways are told.
  */
 
 typedef struct ExplainRequest {
@@ -143,8 +142,9 @@ Explanation *explanation_free(Explanation *e);
 /* -ENOENT if no such service is in force; a request that cannot be served is an explanation. */
 int policy_explain(const struct sm_tables *t, uint32_t service, const ExplainRequest *q, Explanation **ret);
 
-/* What is true of the connection in any case: it cannot be fast, by `slow`. The sentence is borrowed. */
+/* Of every request: it is not fast, by `slow` (the sentence is borrowed); the kernel does not answer it. */
 void explanation_set_slow(Explanation *e, enum sm_slow slow, const char *sentence);
+void explanation_without_answers(Explanation *e);
 
 /* JSON text of it, as docs/policy.md describes; the wire form of the bus method Explain. */
 int explanation_to_json(const Explanation *e, char **ret);

@@ -89,13 +89,18 @@ enum sm_slow fast_request(const struct sm_policy *policy, const struct sm_head *
 }
 
 /* The kernel answers with what stands in the policy, if it has room for it (bpf/answer.h). */
-static bool answer_is_fast(const struct sm_answer *answer) {
-        return !(answer->flags & SM_ANSWER_REDIRECT) && answer->head.length <= SM_REPLY_MAX &&
-               answer->body.length <= SM_REPLY_MAX &&
-               answer->head.length + 2 + answer->body.length <= SM_REPLY_MAX - 8;
+static bool answer_is_fast(const struct sm_answer *answer, bool is_head) {
+        const uint64_t lines = sizeof("Location: \r\n\r\n") - 1;
+        uint64_t size = (uint64_t) answer->head.length + (is_head ? 0 : answer->body.length);
+
+        if (answer->flags & ~SM_ANSWER_REDIRECT)
+                return false;
+        size += answer->flags ? answer->location.length + lines : 2;
+        return size <= SM_REPLY_MAX - 8;
 }
 
-enum sm_slow fast_actions(const struct sm_tables *t, uint32_t base, const struct sm_route *route) {
+enum sm_slow fast_actions(const struct sm_tables *t, uint32_t base, const struct sm_route *route,
+                          bool is_head) {
         const uint64_t always = 1ULL << 32;
         const struct sm_actions *a = route->actions ? sm_cell_of(t, base + route->actions) : NULL;
         const struct sm_answer *answer;
@@ -108,7 +113,7 @@ enum sm_slow fast_actions(const struct sm_tables *t, uint32_t base, const struct
                  a->answer                            ? sm_cell_of(t, base + a->answer) :
                                                         NULL;
         if (answer)
-                return answer_is_fast(answer) ? SM_SLOW_NONE : SM_SLOW_ACTION;
+                return answer_is_fast(answer, is_head) ? SM_SLOW_NONE : SM_SLOW_ACTION;
         if (a->flags & (SM_ACTION_REWRITE_PATH | SM_ACTION_REWRITE_HOST) || a->n_request_edits > 0 ||
             a->n_response_edits > 0)
                 return SM_SLOW_ACTION;

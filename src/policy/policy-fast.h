@@ -51,4 +51,5 @@ size_t fast_limits(const struct sm_policy *policy, bool remote, FastLimit ret[st
 enum sm_slow fast_request(const struct sm_policy *policy, const struct sm_head *head);
 
 /* The same of what the route does with every request of its own; `base` is the cell of the policy. */
-enum sm_slow fast_actions(const struct sm_tables *t, uint32_t base, const struct sm_route *route);
+enum sm_slow fast_actions(const struct sm_tables *t, uint32_t base, const struct sm_route *route,
+                          bool is_head);

@@ -341,6 +341,8 @@ static void test_why(void **state) {
                 { "callers: {user: root}", "callers: {user: root} does not hold: it is nobody" },
                 { "source: 10.0.0.0/8", "source: 10.0.0.0/8 does not hold" },
                 { "fraction: 5%, path: /x", "path: /x holds; fraction: 5% may hold" },
+                { "fraction: 0%", "fraction: 0% does not hold" },
+                { "fraction: 100%", "fraction: 100% holds" },
                 { "fraction: 5%, path: /y", "path: /y does not hold: it is /x" },
                 { "body: {contains: text}", "body: {contains: text} does not hold" },
         };
@@ -487,7 +489,7 @@ static void test_actions(void **state) {
                        "  - {match: {path: /a}, redirect: {status: 308, url: \"https://x.example/\"}}\n"
                        "  - {name: mirror, match: {path: /m}, to: a, mirror: {to: b, fraction: 25%}}\n"
                        "  - {name: no, respond: {status: 403, body: \"No.\\n\"}}\n");
-        e = ask(&l, "x", "/api//y?q", NULL);
+        e = ask(&l, "x", "/api/y?q", NULL);
         assert_int_equal(e->outcome.n_actions, 8);
         check_action(e, 0, EXPLAIN_DELAY, 0, "100ms");
         assert_int_equal(e->outcome.actions[0].chance, EXPLAIN_ALWAYS / 2);
@@ -519,6 +521,21 @@ static void test_actions(void **state) {
         assert_int_equal(e->outcome.slow, SM_SLOW_NONE);
 }
 
+/* A fault for all is all that becomes of them. */
+static void test_abort(void **state) {
+        _cleanup_(explanation_freep) Explanation *e = NULL;
+        _cleanup_(live_done) Live l = {};
+
+        live_start(&l, "{service: s, endpoints: [\"127.0.0.1:1\"], "
+                       "routes: [{to: default, fault: {abort: {status: 503, fraction: 100%}}}]}");
+        e = ask(&l, "x", "/", NULL);
+        assert_int_equal(e->outcome.reason, SM_REASON_FAULT_INJECTED);
+        assert_int_equal(e->outcome.n_subsets, 0);
+        assert_int_equal(e->outcome.slow, SM_SLOW_NONE);
+        explanation_without_answers(e);
+        assert_int_equal(e->outcome.slow, SM_SLOW_ACTION);
+}
+
 static void test_json(void **state) {
         _cleanup_(live_done) Live l = {};
         _cleanup_(explanation_freep) Explanation *e = NULL;
@@ -532,8 +549,9 @@ static void test_json(void **state) {
                             "{\"service\":\"s\",\"route\":null,\"routes\":[{\"name\":\"route-1\","
                             "\"origin\":\"f:1\",\"matched\":false,\"chance\":\"0%\",\"shadow\":false,"
                             "\"why\":\"path: \\\"/\\\\\\\"\\\\\\\\\\\" does not hold: it is /\","
-                            "\"conditions\":[{\"condition\":\"path: \\\"/\\\\\\\"\\\\\\\\\\\"\",\"holds\":false,"
-                            "\"value\":\"/\",\"decisive\":true}]}],\"path\":null,\"split\":null,"
+                            "\"conditions\":[{\"condition\":\"path: \\\"/\\\\\\\"\\\\\\\\\\\"\","
+                            ""
+                            "\"holds\":false,\"value\":\"/\",\"decisive\":true}]}],\"path\":null,\"split\":null,"
                             "\"split-key\":null,\"subsets\":[],\"actions\":[],\"reason\":\"no-route\","
                             "\"sentence\":\"No route of the service matches the request.\",\"possible\":[],"
                             "\"fast-path\":{\"slow\":\"none\",\"sentence\":\"Nothing was in the way.\","
@@ -545,8 +563,9 @@ static void test_json(void **state) {
         assert_int_equal(explanation_to_json(e, &json), 0);
         assert_non_null(strstr(json, "\"route\":0,"));
         assert_non_null(strstr(json, "\"subsets\":[{\"name\":\"default\",\"share-permille\":1000,"
-                                     "\"chosen\":false,\"balance\":\"round-robin\",\"hash\":null,\"picked\":null,"
-                                     "\"candidates\":[{\"endpoint\":1,\"address\":\"10.1.0.1:80\","
+                                     "\"chosen\":false,\"balance\":\"round-robin\",\"hash\":null,"
+                                     "\"picked\":null,\"candidates\":[{\"endpoint\":1,"
+                                     "\"address\":\"10.1.0.1:80\","
                                      "\"share-permille\":1000,\"avoided\":false,\"local\":null,"
                                      "\"in-flight\":0}]}]"));
         assert_non_null(strstr(json, "\"reason\":\"none\""));
@@ -568,6 +587,7 @@ int main(void) {
                 cmocka_unit_test(test_undecided),
                 cmocka_unit_test(test_split_by_key),
                 cmocka_unit_test(test_actions),
+                cmocka_unit_test(test_abort),
                 cmocka_unit_test(test_json),
         };
 

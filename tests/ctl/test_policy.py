@@ -5,7 +5,7 @@ import pathlib
 import shutil
 
 HERE = pathlib.Path(__file__).parent
-GOOD, BAD = HERE / 'policy-good', HERE / 'policy-bad'
+GOOD, BAD, ROUTES = (HERE / f'policy-{name}' for name in ('good', 'bad', 'routes'))
 
 
 def test_check_good(ctl):
@@ -112,3 +112,63 @@ def test_explain_fast_path(ctl):
     assert fast_path('db') == (None, ['tcp'])
     text = ctl.output('explain', '--offline', GOOD, 'http://shop/v2')
     assert 'may take the fast path\n' in text and 'Never by the fast path\n' in text
+
+
+def explain_text(ctl, *arguments):
+    """What is printed, with the directory of the policy as POLICY."""
+    return ctl.output('explain', '--offline', ROUTES, *arguments).replace(str(ROUTES), 'POLICY')
+
+
+def test_explain_routes(ctl):
+    """Everything that there is to be told, as it is told."""
+    arguments = ['--from', 'shop.slice', '--source', '10.1.1.1', 'http://shop/api/x?page=7', '-H',
+                 'Cookie: sid=42']
+    assert explain_text(ctl, *arguments) == (HERE / 'explain-routes.txt').read_text()
+    german = ctl.run('explain', '--offline', ROUTES, *arguments, LANGUAGE='de').stdout
+    for part in ('trifft nicht zu', 'passt vielleicht (5%): ', 'Aufgeteilt nach cookie sid'):
+        assert part in german
+
+
+def test_explain_conditions(ctl):
+    def why(route, *arguments):
+        found = json.loads(ctl.output('explain', '--json', '--offline', ROUTES, *arguments))
+        return next(r['why'] for r in found['routes'] if r['name'] == route)
+    beta = 'headers: {x-beta: [1, 2]} does not hold'
+    assert why('beta', 'shop') == f'{beta}; cookies: {{beta: {{regex: "^y"}}}} does not hold'
+    assert why('beta', 'shop', '-H', 'X-Beta: 3') == \
+        f'{beta}: it is 3; cookies: {{beta: {{regex: "^y"}}}} does not hold'
+    assert why('beta', 'shop', '-H', 'X-Beta: 2') == 'headers: {x-beta: [1, 2]} holds'
+    assert why('beta', 'shop', '-H', 'Cookie: beta=yes') == 'cookies: {beta: {regex: "^y"}} holds'
+    bot = ['shop', '-H', 'X-Bot: 1']
+    assert why('bots', *bot, '--user', '0') == 'callers: {user: root} must not hold: it is 0'
+    assert why('bots', *bot, '--user', 'nobody') == \
+        'headers: {x-bot: {present: true}} holds; callers: {user: root} does not hold: it is nobody'
+    for caller in 'shop.slice', 'shop-web.slice', 'ops.slice/cart.service':
+        told = why('api', 'shop/api', '--source', '10.1.1.1', '--from', caller)
+        assert 'callers' in told and 'does not' not in told
+    assert why('api', 'shop/api', '--source', '10.1.1.1', '--from', 'ops.slice') == \
+        'callers: shop.slice does not hold: it is ops.slice; callers: cart.service does not hold'
+    assert why('api', 'shop/api', '--source', '11.1.1.1', '--from', 'cart.service') == \
+        'source: 10.0.0.0/8 does not hold: it is 11.1.1.1'
+
+
+def test_explain_answers(ctl):
+    text = explain_text(ctl, 'http://shop/old/x?y', '-H', 'Host: shop.example')
+    assert '  is redirected by the service shop to http://shop.example/new/x?y\n' in text
+    text = explain_text(ctl, 'shop', '-H', 'X-Bot: 1')
+    assert '  is answered for the service shop with status 403\n  may take the fast path\n' in text
+
+
+def test_explain_body(ctl, tmp_path):
+    form = ['POST', 'shop', '-H', 'Content-Type: application/x-www-form-urlencoded']
+    (tmp_path / 'body').write_text('a=b&tier=gold')
+    for body in 'tier=gold', f'@{tmp_path}/body':
+        found = json.loads(ctl.output('explain', '--json', '--offline', ROUTES, *form, '--body', body))
+        assert found['routes'][found['route']]['name'] == 'form'
+        assert found['fast-path']['slow'] == 'none'
+    text = explain_text(ctl, *form, '--body', 'tier=lead')
+    assert 'body: {form: {tier: gold}} does not hold: it is lead' in text
+    result = ctl.run('explain', '--offline', ROUTES, *form, '--body', f'@{tmp_path}/none')
+    assert (result.returncode, result.stdout) == (1, '')
+    assert 'No such file or directory' in result.stderr
+    assert ctl.run('explain', '--offline', ROUTES, 'shop', '--user', 'nobody-of-that-name').returncode == 2
