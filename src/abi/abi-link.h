@@ -4,6 +4,7 @@
 #include <linux/types.h>
 
 #include "abi-limits.h"
+#include "abi-trace.h"
 
 /*
  * What slicemeshd and the relay say to each other, over one connected SOCK_SEQPACKET Unix socket. One
@@ -23,7 +24,7 @@
  *                            <-              STARTED
  *   PING                     ->              any time after START; also LISTENER, STOP
  *                            <-              PONG
- *                            <-              EVENT        any time after STARTED
+ *                            <-              EVENT        any time after STARTED; also TRACE
  *   STOP                     ->              finish what is in flight, then exit
  */
 enum sm_link_type {
@@ -38,6 +39,7 @@ enum sm_link_type {
         SM_LINK_STARTED = 32, /* nothing */
         SM_LINK_PONG,         /* struct sm_link_pong */
         SM_LINK_EVENT,        /* struct sm_link_event */
+        SM_LINK_TRACE,        /* struct sm_link_trace */
 };
 
 /* Descriptors of SM_LINK_TABLES, in this order. Those before _SM_TABLE_MAPPED_MAX are mapped, read-write

@@ -22,7 +22,7 @@ struct sm_service {
         __u32 root;     /* cell of the struct sm_policy in force, 0 = none; store-release, load-acquire */
         __u32 revision; /* of the policy in force */
         __u32 generation;
-        __u32 trace; /* requests still to be traced; set by slicemeshd, counted down by the relay */
+        __u32 trace; /* not 0: requests are to be traced, so the relay is to have them */
 };
 _Static_assert(sizeof(struct sm_service) == 16, "ABI");
 
@@ -84,7 +84,9 @@ struct sm_service_counters {
         __u64 status[6];   /* responses by class: [1] = 1xx ... [5] = 5xx, [0] = none was sent */
         __u64 request_bytes;  /* bodies */
         __u64 response_bytes; /* bodies */
-        __u64 _pad[5];
+        __u64 traces;      /* requests still to be traced: set by slicemeshd, counted down by the relay */
+        __u64 traces_lost; /* of these, there was no room to tell of */
+        __u64 _pad[3];
         __u64 reasons[SM_REASON_SLOTS];
 };
 _Static_assert(sizeof(struct sm_service_counters) == 16 * 8 + SM_REASON_SLOTS * 8, "ABI");

@@ -48,6 +48,7 @@ typedef struct MeshSubsets {
 typedef struct MeshRoute {
         const char *name, *match, *origin;
         Counts split; /* subset and weight */
+        const char *mirror; /* subset, only of one that was changed */
         uint64_t requests;
 } MeshRoute;
 

@@ -57,6 +57,10 @@ static const OptionRow rows[_OPTION_MAX] = {
                             N_("A header field, 'name: value'") },
         [OPTION_ROUTE] = { 0, "route", N_("NAME"), TYPE_TEXT, offsetof(Options, route),
                            N_("The route to change") },
+        [OPTION_SERVICE] = { 0, "service", N_("NAME"), TYPE_TEXT, offsetof(Options, service),
+                             N_("The service to trace") },
+        [OPTION_COUNT] = { 0, "count", N_("NUMBER"), TYPE_TEXT, offsetof(Options, count),
+                           N_("Stop after so many requests") },
 };
 
 #define LONG_BASE 256 /* getopt's values for long options start beyond any letter */

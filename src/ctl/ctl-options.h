@@ -21,6 +21,8 @@ typedef enum OptionId {
         OPTION_HEADER,
         OPTION_BODY,
         OPTION_ROUTE,
+        OPTION_SERVICE,
+        OPTION_COUNT,
         _OPTION_MAX,
 } OptionId;
 
@@ -34,7 +36,7 @@ typedef enum OptionId {
 typedef struct Options {
         unsigned given; /* bits of enum OptionId */
         bool help, version, json, no_pager, no_legend, persist, no_ask_password;
-        const char *root, *offline, *from, *user, *source, *body, *route;
+        const char *root, *offline, *from, *user, *source, *body, *route, *service, *count;
         const char **headers;
         size_t n_headers;
 } Options;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "ctl-agent.h"
+#include "ctl-i18n.h"
 #include "ctl-output.h"
 #include "ctl-routes.h"
 #include "ctl-terminal.h"
@@ -17,11 +18,13 @@ static int read_changed_route(sd_bus_message *m, void *field) {
         MeshRoute *route = field;
         int r;
 
-        r = sd_bus_message_enter_container(m, SD_BUS_TYPE_STRUCT, "sa(su)");
+        r = sd_bus_message_enter_container(m, SD_BUS_TYPE_STRUCT, "sa(su)s");
         if (r >= 0)
                 r = read_text(m, &route->name);
         if (r >= 0)
                 r = read_shares(m, &route->split);
+        if (r >= 0)
+                r = read_text(m, &route->mirror);
         return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
@@ -33,6 +36,7 @@ static int print_json(const MeshRoutes *routes) {
                 json_open_object(&w, NULL);
                 json_string(&w, "route", routes->list[i].name);
                 counts_to_json(&routes->list[i].split, &w, "split");
+                json_string(&w, "mirror", *routes->list[i].mirror ? routes->list[i].mirror : NULL);
                 json_close(&w);
         }
         json_close(&w);
@@ -48,6 +52,10 @@ static int print_people(const Options *o, const MeshRoutes *routes) {
                 r = table_add_split(t, &routes->list[i].split);
                 if (r < 0)
                         return r;
+                if (!*routes->list[i].mirror)
+                        continue;
+                table_add_string(t, STYLE_NORMAL, "");
+                table_add_format(t, STYLE_NORMAL, _("mirrored to %s"), routes->list[i].mirror);
         }
         return t ? print_fields(o, t) : -ENOMEM;
 }
@@ -56,7 +64,7 @@ static ExitStatus print_changed(const Options *o, sd_bus_message *reply) {
         _cleanup_(routes_done) MeshRoutes routes = {};
         int r;
 
-        r = read_list(reply, "(sa(su))", read_changed_route, &routes.list, &routes.n, sizeof(*routes.list));
+        r = read_list(reply, "(sa(su)s)", read_changed_route, &routes.list, &routes.n, sizeof(*routes.list));
         if (r < 0)
                 return bus_unexpected(r);
         return output_status(o->json ? print_json(&routes) : print_people(o, &routes));

@@ -47,4 +47,5 @@ ExitStatus verb_fast_path(const Options *o, int n, char **arguments);
 ExitStatus verb_reload(const Options *o, int n, char **arguments);
 ExitStatus verb_check(const Options *o, int n, char **arguments);
 ExitStatus verb_explain(const Options *o, int n, char **arguments);
+ExitStatus verb_trace(const Options *o, int n, char **arguments);
 ExitStatus verb_reasons(const Options *o, int n, char **arguments);

@@ -37,6 +37,14 @@ static const Verb verbs[] = {
           N_("Prints a line for every change of a service, an endpoint, a slice or the mesh "
              "itself, and for every reload, until interrupted. With --json each line is an object."),
           verb_monitor },
+        { "trace", "", VERB_GROUP_SEE, 0, 0,
+          OPTION_BIT(OPTION_SERVICE) | OPTION_BIT(OPTION_COUNT) | OPTION_BIT(OPTION_JSON) |
+          OPTION_BIT(OPTION_NO_ASK_PASSWORD),
+          N_("Follow the requests of a service"),
+          N_("Prints of each request which routes were tried and why they match or not, where it went, what "
+             "became of it, and whether it would have taken the fast path. Requests that are traced do not "
+             "take it. Ends after --count requests, ten minutes, or when interrupted."),
+          verb_trace },
         { "reasons", "", VERB_GROUP_SEE, 0, 0, OPTIONS_TABLE,
           N_("Explain all reasons that are counted"),
           N_("Lists what the field X-Slicemesh of a response, the counters and the journal call "

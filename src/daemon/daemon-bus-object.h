@@ -27,6 +27,7 @@ extern const BusObject slice_bus_object;
 #define BUS_ERROR_INVALID_BALANCE BUS_ERROR("InvalidBalance")
 #define BUS_ERROR_INVALID_REQUEST BUS_ERROR("InvalidRequest")
 #define BUS_ERROR_OUT_OF_RANGE BUS_ERROR("OutOfRange")
+#define BUS_ERROR_TRACE_IN_USE BUS_ERROR("TraceInUse")
 #define BUS_ERROR_FOREIGN_FILE BUS_ERROR("ForeignFile")
 
 /* Adds the tree to m->bus, which needs no bus behind it. */

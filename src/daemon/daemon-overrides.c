@@ -185,20 +185,53 @@ static int format_split(const PolicyService *s, const PolicyRoute *route, const 
         return 0;
 }
 
+static int format_quoted(const char *s, const char **ret) {
+        char *text = NULL;
+        size_t size;
+        FILE *f;
+
+        f = open_memstream(&text, &size);
+        if (!f)
+                return -errno;
+        override_write_quoted(f, s);
+        if (fclose(f) != 0) {
+                free(text);
+                return -ENOMEM;
+        }
+        *ret = text;
+        return 0;
+}
+
+/* The settings of one route: two at most. */
+static int route_settings(const PolicyService *s, const PolicyRoute *route, bool mirrors,
+                          Setting *settings, size_t *n) {
+        const PolicyActions *a = route->actions;
+        int r = 0;
+
+        if (route->n_splits > 0) {
+                settings[*n] = (Setting) { .route = route->name, .key = "split" };
+                r = format_split(s, route, &settings[(*n)++].value);
+        }
+        if (r >= 0 && mirrors && a && a->mirror) {
+                settings[*n] = (Setting) { .route = route->name, .key = "mirror" };
+                r = format_quoted(s->subsets[a->mirror_subset]->name, &settings[(*n)++].value);
+        }
+        return r;
+}
+
 int override_set_routes(const char *root, const PolicyService *s, PolicyRoute *const *routes, size_t n,
-                        bool persist) {
-        _cleanup_free_ Setting *settings = calloc(n + 1, sizeof(*settings));
+                        bool mirrors, bool persist) {
+        _cleanup_free_ Setting *settings = calloc(2 * n + 1, sizeof(*settings));
+        size_t n_settings = 0;
         int r = 0;
 
         if (!settings)
                 return -ENOMEM;
-        for (size_t i = 0; i < n && r >= 0; i++) {
-                settings[i] = (Setting) { .route = routes[i]->name, .key = "split" };
-                r = format_split(s, routes[i], &settings[i].value);
-        }
+        for (size_t i = 0; i < n && r >= 0; i++)
+                r = route_settings(s, routes[i], mirrors, settings, &n_settings);
         if (r >= 0)
-                r = override_set(root, s->name, settings, n, persist);
-        for (size_t i = 0; i < n; i++)
+                r = override_set(root, s->name, settings, n_settings, persist);
+        for (size_t i = 0; i < n_settings; i++)
                 free((char *) settings[i].value);
         return r;
 }

@@ -21,9 +21,10 @@ int override_set_admin(const char *root, const char *service, const char *subset
 int override_set_balance(const char *root, const char *service, const char *subset, enum sm_balance balance,
                          bool persist);
 
-/* Where each of these routes, which are of the service, goes by now: all of them or none. */
+/* Where each of these routes, which are of the service, goes by now, and perhaps what it mirrors to: all of
+ * them or none. */
 int override_set_routes(const char *root, const PolicyService *s, PolicyRoute *const *routes, size_t n,
-                        bool persist);
+                        bool mirrors, bool persist);
 
 /* After a load: takes endpoints, subsets and routes that the policy does not list any more out of our files,
  * where they are errors. 1 = something was taken out, and logged: load again, and ask again, as an error

@@ -14,6 +14,7 @@
 #include "daemon-relay-cgroup.h"
 #include "daemon-relay-link.h"
 #include "daemon-tables.h"
+#include "daemon-trace.h"
 
 #define RECONNECT_FIRST_USEC (100 * USEC_PER_MSEC)
 #define RECONNECT_LONGEST_USEC (5 * USEC_PER_SEC)
@@ -26,6 +27,7 @@ typedef union LinkBody {
         struct sm_link_hello hello;
         struct sm_link_pong pong;
         struct sm_link_event event;
+        struct sm_link_trace trace;
 } LinkBody;
 
 typedef struct LinkPacket {
@@ -207,6 +209,11 @@ static int on_event(RelayLink *l, const LinkBody *b) {
         return 0;
 }
 
+static int on_trace(RelayLink *l, const LinkBody *b) {
+        trace_take(l->manager, &b->trace);
+        return 0;
+}
+
 /* What the relay may send. */
 static const struct {
         enum sm_link_type type;
@@ -218,6 +225,7 @@ static const struct {
         { SM_LINK_STARTED, true, 0, on_started },
         { SM_LINK_PONG, true, sizeof(struct sm_link_pong), on_pong },
         { SM_LINK_EVENT, true, sizeof(struct sm_link_event), on_event },
+        { SM_LINK_TRACE, true, sizeof(struct sm_link_trace), on_trace },
 };
 
 static int dispatch(RelayLink *l, const LinkPacket *p, size_t n) {

@@ -110,6 +110,7 @@ int service_adopt(Manager *m, uint32_t id, Service **ret) {
         r = adopt_parts(s, found->root, policy);
         if (r < 0)
                 return r;
+        tables_set_trace(m->tables, id, 0); /* who had asked for it has gone */
         r = hashmap_put(m->services, s->name, s);
         if (r < 0)
                 return r;

@@ -9,6 +9,7 @@
 #include "daemon-bus-object.h"
 #include "daemon-overrides.h"
 #include "daemon-tables.h"
+#include "daemon-trace.h"
 
 #define SERVICE_PATTERN SM_BUS_PATH "/service/%"
 
@@ -382,11 +383,15 @@ static const sd_bus_vtable service_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("SetBalance", SD_BUS_ARGS("s", subset, "s", balance, "b", persist),
                                 SD_BUS_NO_RESULT, method_set_balance, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("SetSplit", SD_BUS_ARGS("s", route, "a(su)", shares, "b", persist),
-                                SD_BUS_RESULT("a(sa(su))", routes), shift_bus_set_split,
+                                SD_BUS_RESULT("a(sa(su)s)", routes), shift_bus_set_split,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Swap", SD_BUS_ARGS("s", a, "s", b, "b", persist),
-                                SD_BUS_RESULT("a(sa(su))", routes), shift_bus_swap,
+                                SD_BUS_RESULT("a(sa(su)s)", routes), shift_bus_swap,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Trace", SD_BUS_ARGS("u", count), SD_BUS_NO_RESULT, trace_bus_method,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_SIGNAL_WITH_ARGS("Traced", SD_BUS_ARGS("s", request), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("TraceEnded", SD_BUS_ARGS("t", told, "t", lost, "s", why), 0),
         SD_BUS_VTABLE_END,
 };
 

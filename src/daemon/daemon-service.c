@@ -8,6 +8,7 @@
 #include "daemon-resolve.h"
 #include "daemon-service-parts.h"
 #include "daemon-tables.h"
+#include "daemon-trace.h"
 
 DEFINE_TRIVIAL_CLEANUP(Service *, service_free)
 
@@ -71,6 +72,7 @@ Service *service_free(Service *s) {
 
         if (!s)
                 return NULL;
+        trace_stop(s, "stopped");
         if (s->name && hashmap_get(s->manager->services, s->name) == s)
                 (void) hashmap_remove(s->manager->services, s->name);
         watch_names(s, s->model, false);
@@ -85,6 +87,7 @@ void service_withdraw(Service *s) {
         static const ServiceParts none = {};
         ServiceParts own = service_parts(s);
 
+        trace_stop(s, "gone");
         tables_withdraw(s->manager->tables, s->id);
         service_parts_drop(s, &own, &none);
         take_parts(s, &none);

@@ -5,6 +5,7 @@
 #include "daemon-manager.h"
 
 typedef struct Endpoint Endpoint;
+typedef struct Trace Trace; /* daemon-trace.c */
 
 typedef enum ServiceState {
         SERVICE_ACTIVE,
@@ -41,6 +42,7 @@ struct Service {
         size_t n_subsets;
         ServiceRoute *routes; /* as in the model */
         size_t n_routes;
+        Trace *trace; /* NULL: it is not traced */
 };
 
 /* A service of that name with an id, or the one that has the id in the tables since before a restart, with

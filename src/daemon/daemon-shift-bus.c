@@ -15,23 +15,34 @@
  * every request sees all of it or nothing.
  */
 
+/* What of a route is not in force. */
+typedef struct Other {
+        PolicyRoute route; /* only its splits */
+        size_t mirror;     /* subset, of a route that has one */
+} Other;
+
 /* Where some routes go, and where else they might. */
 typedef struct Change {
         PolicyRoute **routes;
-        PolicyRoute *others; /* of each, the splits that are not in force */
+        Other *others; /* of each */
         size_t n;
+        bool mirrors; /* as well */
 } Change;
 
 static void change_done(Change *c) {
         for (size_t i = 0; i < c->n; i++)
-                free(c->others[i].splits);
+                free(c->others[i].route.splits);
         free(c->others);
         free(c->routes);
 }
 
-/* Makes room for one more, which has all splits that the route has. */
+static bool route_mirrors(const PolicyRoute *route) {
+        return route->actions && route->actions->mirror;
+}
+
+/* Adds one that goes where the route goes now, with room for so many subsets more. */
 static int change_add(Change *c, PolicyRoute *route, size_t room) {
-        PolicyRoute other = { .n_splits = route->n_splits };
+        Other other = { .route.n_splits = route->n_splits };
         int r;
 
         r = array_reserve(&c->routes, c->n, sizeof(*c->routes));
@@ -39,10 +50,13 @@ static int change_add(Change *c, PolicyRoute *route, size_t room) {
                 r = array_reserve(&c->others, c->n, sizeof(*c->others));
         if (r < 0)
                 return r;
-        other.splits = calloc(route->n_splits + room, sizeof(*other.splits));
-        if (!other.splits)
+        other.route.splits = calloc(route->n_splits + room + 1, sizeof(*other.route.splits));
+        if (!other.route.splits)
                 return -ENOMEM;
-        memcpy(other.splits, route->splits, route->n_splits * sizeof(*other.splits));
+        if (route->n_splits > 0)
+                memcpy(other.route.splits, route->splits, route->n_splits * sizeof(*other.route.splits));
+        if (route_mirrors(route))
+                other.mirror = route->actions->mirror_subset;
         c->routes[c->n] = route;
         c->others[c->n++] = other;
         return 0;
@@ -51,12 +65,17 @@ static int change_add(Change *c, PolicyRoute *route, size_t room) {
 /* The model gets what the change has, and the other way around. */
 static void change_exchange(const Change *c) {
         for (size_t i = 0; i < c->n; i++) {
-                PolicyRoute *route = c->routes[i], *other = &c->others[i], before = *route;
+                PolicyRoute *route = c->routes[i], *other = &c->others[i].route, before = *route;
+                size_t mirror = c->others[i].mirror;
 
                 route->splits = other->splits;
                 route->n_splits = other->n_splits;
                 other->splits = before.splits;
                 other->n_splits = before.n_splits;
+                if (!route_mirrors(route))
+                        continue;
+                c->others[i].mirror = route->actions->mirror_subset;
+                route->actions->mirror_subset = mirror;
         }
 }
 
@@ -67,7 +86,7 @@ static int change_apply(Service *s, const Change *c, bool persist, sd_bus_error 
         change_exchange(c);
         r = manager_refresh_service(s->manager, s);
         if (r >= 0)
-                r = override_set_routes(s->manager->root, s->model, c->routes, c->n, persist);
+                r = override_set_routes(s->manager->root, s->model, c->routes, c->n, c->mirrors, persist);
         if (r >= 0) {
                 service_bus_changed(s, "Routes");
                 return 0;
@@ -87,6 +106,10 @@ static int append_splits(sd_bus_message *reply, const PolicyService *model, cons
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+static const char *mirror_name(const PolicyService *model, const PolicyRoute *route) {
+        return route_mirrors(route) ? model->subsets[route->actions->mirror_subset]->name : "";
+}
+
 /* Where the routes go now. */
 static int reply_changed(sd_bus_message *call, const Service *s, const Change *c) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
@@ -94,13 +117,15 @@ static int reply_changed(sd_bus_message *call, const Service *s, const Change *c
 
         r = sd_bus_message_new_method_return(call, &reply);
         if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "(sa(su))");
+                r = sd_bus_message_open_container(reply, 'a', "(sa(su)s)");
         for (size_t i = 0; r >= 0 && i < c->n; i++) {
-                r = sd_bus_message_open_container(reply, 'r', "sa(su)");
+                r = sd_bus_message_open_container(reply, 'r', "sa(su)s");
                 if (r >= 0)
                         r = sd_bus_message_append(reply, "s", c->routes[i]->name);
                 if (r >= 0)
                         r = append_splits(reply, s->model, c->routes[i]);
+                if (r >= 0)
+                        r = sd_bus_message_append(reply, "s", mirror_name(s->model, c->routes[i]));
                 if (r >= 0)
                         r = sd_bus_message_close_container(reply);
         }
@@ -258,7 +283,7 @@ static int change_add_split(Change *c, PolicyRoute *route, const PolicyRoute *sh
         r = change_add(c, route, shares->n_splits);
         if (r < 0)
                 return r;
-        other = &c->others[c->n - 1];
+        other = &c->others[c->n - 1].route;
         for (size_t i = 0; i < other->n_splits; i++)
                 other->splits[i].weight = 0;
         for (size_t i = 0; i < shares->n_splits; i++) {
@@ -308,26 +333,33 @@ int shift_bus_set_split(sd_bus_message *call, void *userdata, sd_bus_error *erro
         return r;
 }
 
+static size_t other_of(size_t subset, size_t a, size_t b) {
+        return subset == a ? b : subset == b ? a : subset;
+}
+
+static bool route_mirrors_to(const PolicyRoute *route, size_t subset) {
+        return route_mirrors(route) && route->actions->mirror_subset == subset;
+}
+
 static int change_add_swap(Change *c, PolicyRoute *route, size_t a, size_t b) {
-        PolicyRoute *other;
+        Other *other;
         int r;
 
-        if (!find_split(route, a) && !find_split(route, b))
+        if (!find_split(route, a) && !find_split(route, b) && !route_mirrors_to(route, a) &&
+            !route_mirrors_to(route, b))
                 return 0;
         r = change_add(c, route, 0);
         if (r < 0)
                 return r;
         other = &c->others[c->n - 1];
-        for (size_t i = 0; i < other->n_splits; i++) {
-                size_t *subset = &other->splits[i].subset;
-
-                *subset = *subset == a ? b : *subset == b ? a : *subset;
-        }
+        for (size_t i = 0; i < other->route.n_splits; i++)
+                other->route.splits[i].subset = other_of(other->route.splits[i].subset, a, b);
+        other->mirror = other_of(other->mirror, a, b);
         return 0;
 }
 
 static int swap(Service *s, size_t a, size_t b, bool persist, sd_bus_message *call, sd_bus_error *error) {
-        _cleanup_(change_done) Change c = {};
+        _cleanup_(change_done) Change c = { .mirrors = true };
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < s->model->n_routes; i++)

@@ -432,6 +432,14 @@ void tables_withdraw(Tables *t, uint32_t service) {
         tables_retire_extent(t, old);
 }
 
+void tables_set_trace(Tables *t, uint32_t service, uint32_t n) {
+        struct sm_service_counters *c = &t->view.service_counters[service];
+
+        __atomic_store_n(&c->traces_lost, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&c->traces, n, __ATOMIC_RELAXED);
+        __atomic_store_n(&t->services[service].trace, n, __ATOMIC_RELAXED);
+}
+
 uint64_t tables_epoch(const Tables *t) {
         return t->epoch;
 }

@@ -39,6 +39,9 @@ int tables_set_endpoint(Tables *t, uint32_t id, uint32_t service, const BoundEnd
 int tables_commit(Tables *t, uint32_t service, const PolicyExtent *extent);
 void tables_withdraw(Tables *t, uint32_t service);
 
+/* So many requests of the service are to be traced from now on. */
+void tables_set_trace(Tables *t, uint32_t service, uint32_t n);
+
 /* The epoch that retirements are stamped with grows with each commit; what was retired before `passed`
  * is free again. */
 uint64_t tables_epoch(const Tables *t);

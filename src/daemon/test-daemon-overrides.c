@@ -287,7 +287,8 @@ static void set_route(const char *root, const char *name, size_t subset, bool pe
         Policy *p = NULL;
 
         assert_return_code(policy_load(root, &p), errno);
-        assert_int_equal(override_set_routes(root, policy_find_service(p, "shop"), routes, 1, persist), 0);
+        assert_int_equal(override_set_routes(root, policy_find_service(p, "shop"), routes, 1, false,
+                                             persist), 0);
         policy_free(p);
 }
 

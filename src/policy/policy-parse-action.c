@@ -388,6 +388,18 @@ int parse_mirror_to(Walker *w, const SchemaKey *key, const PolicyNode *n, void *
         return r <= 0 ? r : walk_subset(w, n->text, &n->origin, &a->mirror_subset);
 }
 
+/* Into a route of which only what is adjusted counts. */
+int parse_adjust_mirror(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
+        PolicyActions *a;
+        int r;
+
+        r = route_actions(object, &a);
+        if (r < 0)
+                return r;
+        a->mirror = true;
+        return parse_mirror_to(w, key, n, a);
+}
+
 int parse_fault(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
         PolicyActions *a;
         int r;

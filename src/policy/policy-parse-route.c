@@ -327,6 +327,16 @@ static const char *route_name(const void *userdata, size_t i) {
         return ((const PolicyService *) userdata)->routes[i]->name ?: "";
 }
 
+static void take_adjusted(PolicyRoute *route, PolicyRoute *changed) {
+        if (changed->n_splits > 0) {
+                free(route->splits);
+                route->splits = TAKE_PTR(changed->splits);
+                route->n_splits = changed->n_splits;
+        }
+        if (changed->actions)
+                route->actions->mirror_subset = changed->actions->mirror_subset;
+}
+
 static int adjust_route(Walker *w, const PolicyNode *n, PolicyService *s) {
         PolicyRoute *route = NULL, changed = {};
         int r;
@@ -342,12 +352,12 @@ static int adjust_route(Walker *w, const PolicyNode *n, PolicyService *s) {
                 return walk_error(w, &n->key_origin, "The route answers by itself: it has nothing to "
                                                      "adjust.");
         r = walk_mapping(w, PLACE_ADJUST_ROUTE, n, &changed);
-        if (r >= 0 && changed.n_splits > 0) {
-                free(route->splits);
-                route->splits = TAKE_PTR(changed.splits);
-                route->n_splits = changed.n_splits;
-        }
+        if (r >= 0 && changed.actions && !(route->actions && route->actions->mirror))
+                r = walk_error(w, &n->key_origin, "The route has no mirror to adjust.");
+        else if (r >= 0)
+                take_adjusted(route, &changed);
         free(changed.splits);
+        policy_actions_free(changed.actions);
         return r;
 }
 

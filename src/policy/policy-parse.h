@@ -87,6 +87,7 @@ int parse_redirect_scheme(Walker *w, const SchemaKey *key, const PolicyNode *n, 
 int parse_redirect_status(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
 int parse_answer_headers(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
 int parse_mirror_to(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
+int parse_adjust_mirror(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
 int parse_fault_delay(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
 int parse_fault_abort(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object);
 

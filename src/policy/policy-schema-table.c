@@ -161,6 +161,8 @@ const SchemaKey schema_keys[] = {
           .doc = "In place of the route's own `to` or `split`." },
         { PLACE_ADJUST_ROUTE, TYPE_OTHER, "split", "a mapping of subsets to shares", .parse = parse_split,
           .doc = "The same." },
+        { PLACE_ADJUST_ROUTE, TYPE_OTHER, "mirror", "a subset's name", .parse = parse_adjust_mirror,
+          .doc = "In place of the `to` of the route's `mirror`." },
 
         { PLACE_PATHS, TYPE_ENUM, "normalize", IN(PolicyService, normalize_paths), .values = normalize_names,
           .standard = "auto",

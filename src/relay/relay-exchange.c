@@ -8,6 +8,7 @@
 #include "relay-downstream.h"
 #include "relay-mirror.h"
 #include "relay-steps.h"
+#include "relay-trace.h"
 #include "relay-upstream.h"
 #include "relay-worker.h"
 
@@ -70,6 +71,7 @@ void exchange_free(Exchange *x) {
         struct sm_service_counters *c = sm_service_counters_at(&x->tables->tables, x->service);
         Worker *w = x->worker;
 
+        trace_end(x);
         if (c && x->routed)
                 __atomic_fetch_sub(&c->active, 1, __ATOMIC_RELAXED);
         if (c && x->routed && !x->response_sent)

@@ -10,6 +10,7 @@
 #include "relay-list.h"
 #include "relay-tables.h"
 
+struct sm_link_trace;
 typedef struct Downstream Downstream;
 typedef struct Mirror Mirror;
 typedef struct Upstream Upstream;
@@ -97,6 +98,8 @@ typedef struct Exchange {
         /* Of a request that the kernel had taken, and sent to `upstream`. */
         bool adopted;
         enum sm_slow slow; /* why the kernel does not answer it; NONE: it need not */
+
+        struct sm_link_trace *trace; /* relay-trace.h; NULL: it is not traced */
 
         struct sm_head_parser parser;
         struct sm_head head;          /* of the request */

@@ -3,8 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <linux/sockios.h>
 
 #include "../basic/cleanup.h"
 #include "../basic/log.h"
@@ -96,6 +99,7 @@ static const struct {
         { SM_LINK_STARTED, 0 },
         { SM_LINK_PONG, sizeof(struct sm_link_pong) },
         { SM_LINK_EVENT, sizeof(struct sm_link_event) },
+        { SM_LINK_TRACE, sizeof(struct sm_link_trace) },
 };
 
 #define LINK_FDS_MAX _SM_TABLE_MAX
@@ -272,4 +276,16 @@ int link_send(Link *l, enum sm_link_type type, const void *body) {
                 hang_up(l);
         }
         return r;
+}
+
+/* Half of the room is left for what must not be lost. */
+int link_offer(Link *l, enum sm_link_type type, const void *body) {
+        int room, used;
+
+        if (l->fd < 0)
+                return -ENOTCONN;
+        if (getsockopt(l->fd, SOL_SOCKET, SO_SNDBUF, &room, &(socklen_t){ sizeof(room) }) < 0 ||
+            ioctl(l->fd, SIOCOUTQ, &used) < 0)
+                return -errno;
+        return used < room / 2 ? link_send(l, type, body) : -EAGAIN;
 }

@@ -30,3 +30,7 @@ Link *link_free(Link *l);
 /* -ENOTCONN if nobody is there who has been through the handshake. A peer that does not read is hung up
  * on. */
 int link_send(Link *l, enum sm_link_type type, const void *body);
+
+/* The same for what can be done without: -EAGAIN if a peer that is slow to read has more important things
+ * to read, too. */
+int link_offer(Link *l, enum sm_link_type type, const void *body);

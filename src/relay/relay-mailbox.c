@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -18,6 +19,8 @@ static void mail_done(Mail *m) {
                 shared_tables_unref(m->tables);
         else if (m->type == MAIL_LISTENER)
                 closep(&m->fd);
+        else if (m->type == MAIL_TRACE)
+                free(m->trace);
 }
 
 void mailbox_done(Mailbox *b) {
@@ -30,11 +33,11 @@ void mailbox_done(Mailbox *b) {
         pthread_mutex_destroy(&b->lock);
 }
 
-int mailbox_put(Mailbox *b, const Mail *mail) {
+static int put_below(Mailbox *b, const Mail *mail, unsigned limit) {
         int r = -ENOBUFS;
 
         pthread_mutex_lock(&b->lock);
-        if (b->n < MAILBOX_SIZE) {
+        if (b->n < limit) {
                 b->mails[(b->first + b->n++) % MAILBOX_SIZE] = *mail;
                 r = 0;
         }
@@ -42,6 +45,14 @@ int mailbox_put(Mailbox *b, const Mail *mail) {
         if (r >= 0)
                 (void) !write(b->wake, &(uint64_t){ 1 }, sizeof(uint64_t)); /* cannot fail before 2^64 */
         return r;
+}
+
+int mailbox_put(Mailbox *b, const Mail *mail) {
+        return put_below(b, mail, MAILBOX_SIZE);
+}
+
+int mailbox_offer(Mailbox *b, const Mail *mail) {
+        return put_below(b, mail, MAILBOX_SIZE / 2);
 }
 
 int mailbox_take(Mailbox *b, Mail *ret) {

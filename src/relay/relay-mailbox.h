@@ -18,6 +18,7 @@ typedef enum MailType {
         /* to the main thread */
         MAIL_PONG,     /* worker, sequence, epoch: the lowest that it may still be reading under */
         MAIL_EVENT,    /* event */
+        MAIL_TRACE,    /* trace, which is allocated */
         MAIL_STOPPED,  /* worker: its thread ends now */
 } MailType;
 
@@ -33,6 +34,7 @@ typedef struct Mail {
                 };
                 uint64_t deadline; /* nsec_t */
                 struct sm_link_event event;
+                struct sm_link_trace *trace;
         };
 } Mail;
 
@@ -50,6 +52,9 @@ void mailbox_done(Mailbox *b); /* what was not taken is dropped, its references 
 
 /* -ENOBUFS: the box is full; references and descriptors of the mail stay with the caller. */
 int mailbox_put(Mailbox *b, const Mail *mail);
+
+/* The same for what can be done without: -ENOBUFS already if the box is half full. */
+int mailbox_offer(Mailbox *b, const Mail *mail);
 
 /* The oldest mail, which passes to the caller; -EAGAIN: none. */
 int mailbox_take(Mailbox *b, Mail *ret);

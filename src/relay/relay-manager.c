@@ -8,6 +8,7 @@
 #include "../basic/cleanup.h"
 #include "../basic/log.h"
 #include "relay-manager.h"
+#include "relay-trace.h"
 
 void manager_start_ping(Manager *m) {
         Mail mail = { .type = MAIL_PING, .sequence = ++m->ping.sequence, .epoch = m->ping.epoch };
@@ -103,6 +104,10 @@ static void read_mail(Manager *m, const Mail *mail) {
 
         case MAIL_EVENT:
                 (void) link_send(m->link, SM_LINK_EVENT, &mail->event); /* if anybody is there */
+                break;
+
+        case MAIL_TRACE:
+                trace_tell(m->link, m->tables, mail->trace);
                 break;
 
         case MAIL_STOPPED:

@@ -6,6 +6,7 @@
 #include "relay-downstream.h"
 #include "relay-reply.h"
 #include "relay-steps.h"
+#include "relay-trace.h"
 #include "relay-upstream.h"
 #include "relay-worker.h"
 
@@ -83,10 +84,12 @@ static int write_reply(Exchange *x, enum sm_reason reason, const Answer *own) {
 
 static Progress begin(Exchange *x, enum sm_reason reason, const Answer *own) {
         const struct sm_tables *t = &x->tables->tables;
+        unsigned status = own ? own->status : reply_status(reason);
         int r;
 
         count_reason(t, x->service, reason);
         takeover_note(x, reason);
+        trace_reply(x, reason, status);
         if (x->response_sent)
                 return EXCHANGE_IS_BROKEN;
 
@@ -97,7 +100,7 @@ static Progress begin(Exchange *x, enum sm_reason reason, const Answer *own) {
         if (r < 0)
                 return EXCHANGE_IS_BROKEN;
         fast_begin_answer(x->downstream, buffer_filled(x->response.out));
-        count_status(t, x->service, own ? own->status : reply_status(reason));
+        count_status(t, x->service, status);
         x->response_sent = true;
         x->state = EXCHANGE_REPLYING;
         return EXCHANGE_GOES_ON;

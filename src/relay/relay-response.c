@@ -6,6 +6,7 @@
 #include "relay-downstream.h"
 #include "relay-head-write.h"
 #include "relay-steps.h"
+#include "relay-trace.h"
 #include "relay-upstream.h"
 #include "relay-worker.h"
 
@@ -158,6 +159,7 @@ static Progress final_head(Exchange *x) {
                 return reply_begin(x, SM_REASON_UPSTREAM_HEAD_TOO_LARGE);
 
         x->response_headed = true;
+        trace_response(x);
         if (framing == SM_BODY_NONE || framing == SM_BODY_LENGTH)
                 fast_begin_answer(x->downstream, buffer_filled(x->response.out) +
                                   (framing == SM_BODY_LENGTH ? h->content_length : 0));

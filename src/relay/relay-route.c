@@ -7,6 +7,7 @@
 #include "relay-downstream.h"
 #include "relay-mirror.h"
 #include "relay-steps.h"
+#include "relay-trace.h"
 #include "relay-worker.h"
 
 void route_read_policy(Exchange *x, const struct sm_policy *policy) {
@@ -108,6 +109,7 @@ static void note_decision(Exchange *x, enum sm_reason reason) {
         struct sm_subset_state *subset = goes ? sm_subset_state_at(t, c->subset->state) : NULL;
 
         sm_count_shadows(t, c); /* not of what the kernel has chosen: it has counted them */
+        trace_choice(x, reason);
         if (reason != SM_REASON_NONE)
                 return;
         if (route)

@@ -294,6 +294,23 @@ static void test_later_connection_replaces(void **state) {
         close(first);
 }
 
+/* What can be done without gives way before the peer is hung up on. */
+static void test_offers_give_way(void **state) {
+        const struct sm_link_trace trace = {};
+        const struct sm_link_pong pong = {};
+        Fixture *f = *state;
+        unsigned n = 0;
+
+        assert_int_equal(link_offer(f->link, SM_LINK_TRACE, &trace), -ENOTCONN);
+        send_hello(f, SM_ABI_VERSION);
+        while (link_offer(f->link, SM_LINK_TRACE, &trace) >= 0)
+                assert_true(++n < 1000000);
+        assert_true(n > 10);
+        assert_int_equal(link_offer(f->link, SM_LINK_TRACE, &trace), -EAGAIN);
+        for (unsigned i = 0; i < 10; i++)
+                assert_int_equal(link_send(f->link, SM_LINK_PONG, &pong), 0);
+}
+
 static void test_peer_that_does_not_read(void **state) {
         Fixture *f = *state;
         int r = 0;
@@ -316,6 +333,7 @@ int main(void) {
                 LINK_TEST(test_malformed),
                 LINK_TEST(test_handler_that_fails),
                 LINK_TEST(test_later_connection_replaces),
+                LINK_TEST(test_offers_give_way),
                 LINK_TEST(test_peer_that_does_not_read),
         };
 

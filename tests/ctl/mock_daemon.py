@@ -161,6 +161,23 @@ EXPLANATION = {
                       'local': False, 'in-flight': 0}]}]}
 
 
+TRACED = [
+    {'service': 'shop', 'method': 'GET', 'target': '/v2/x', 'cut': False, 'slice': 'shop.slice',
+     'cgroup': '/shop.slice/web.service', 'tried': 3, 'routes': [
+         {'name': 'beta', 'origin': f'{FILES}/shop.yaml:10', 'verdict': 'failed', 'shadow': False,
+          'predicate': 'headers: {x-beta: {present: true}}', 'holds': False},
+         {'name': 'old', 'origin': f'{FILES}/shop.yaml:12', 'verdict': 'matched', 'shadow': True,
+          'predicate': None, 'holds': None},
+         {'name': 'v2', 'origin': f'{FILES}/shop.yaml:14', 'verdict': 'matched', 'shadow': False,
+          'predicate': 'path: {prefix: /v2}', 'holds': True}],
+     'route': 'v2', 'subset': 'stable', 'endpoint': '10.1.0.11:8080', 'effects': ['delay'], 'fast': True,
+     'slow': 'traced', 'reason': 'none', 'status': 200, 'first-byte-usec': 850, 'total-usec': 1234},
+    {'service': 'shop', 'method': '', 'target': '/\x1b[2J\x9b', 'cut': True, 'slice': None, 'cgroup': None,
+     'tried': 0, 'routes': [], 'route': None, 'subset': None, 'endpoint': None, 'effects': [], 'fast': False,
+     'slow': 'refused', 'reason': 'bad-request-line', 'status': 400, 'first-byte-usec': None,
+     'total-usec': 2500000}]
+
+
 class Daemon:
     def __init__(self, bus, interfaces, log, deny):
         self.bus, self.interfaces, self.log, self.deny = bus, interfaces, log, deny
@@ -205,14 +222,30 @@ class Daemon:
     def set_split(self, message):
         self.change(message)
         route, shares, _ = message.get_args_list()
-        return [(route or 'v2', shares)],
+        return [(route or 'v2', shares, '')],
 
     def swap(self, message):
         self.change(message)
         a, b, _ = message.get_args_list()
         other = {a: b, b: a}
         routes = OBJECTS[message.get_path()]['Service']['Routes']
-        return [(name, [(other.get(s, s), w) for s, w in split]) for name, _, _, split, _ in routes],
+        return [(name, [(other.get(s, s), w) for s, w in split], a if name == 'v2' else '')
+                for name, _, _, split, _ in routes],
+
+    def trace(self, message):
+        self.change(message)
+        count, = message.get_args_list()
+        path, interface = message.get_path(), f'{NAME}.Service'
+        GLib.timeout_add(10, self.trace_some, path, interface, int(count))
+        return ()
+
+    def trace_some(self, path, interface, count):
+        for request in TRACED[:count]:
+            self.emit(path, interface, 'Traced', 's', json.dumps(request))
+        if count > len(TRACED):
+            self.emit(path, interface, 'TraceEnded', 'tts', len(TRACED), count - len(TRACED), 'time')
+        else:
+            self.emit(path, interface, 'TraceEnded', 'tts', count, 0, 'complete')
 
     def explain(self, message):
         with open(self.log, 'a') as f:
@@ -225,7 +258,7 @@ class Daemon:
     METHODS = {'GetManagedObjects': managed, 'GetAll': get_all, 'GetService': get_service,
                'SetWeight': change, 'Set': change, 'Drain': change, 'Enable': change,
                'SetBalance': change, 'SetSplit': set_split, 'Swap': swap, 'Reload': reload,
-               'Explain': explain}
+               'Explain': explain, 'Trace': trace}
 
     def emit(self, path, interface, member, signature, *args):
         signal = dbus.lowlevel.SignalMessage(path, interface, member)

@@ -16,7 +16,8 @@ def test_no_bus(ctl):
 @pytest.mark.parametrize('arguments', [
     ['status'], ['list'], ['show', 'shop'], ['reload'], ['monitor'], ['drain', 'shop', '10.1.0.11'],
     ['set-weight', 'shop', '10.1.0.11', '1'], ['set-balance', 'shop', 'random'], ['explain', 'shop'],
-    ['show', 'shop.slice'], ['fast-path', 'on'], ['shift', 'shop', 'stable=1'], ['swap', 'shop', 'a', 'b']])
+    ['show', 'shop.slice'], ['fast-path', 'on'], ['shift', 'shop', 'stable=1'], ['swap', 'shop', 'a', 'b'],
+    ['trace', '--service=shop']])
 def test_not_running(empty, arguments):
     result = empty.run(*arguments)
     assert (result.returncode, result.stdout) == (3, '')
@@ -155,7 +156,7 @@ def test_shift(mesh):
     assert mesh.output('shift', 'shop', 'stable=80', 'canary=20') == '  v2:  stable 80%, canary 20%\n'
     mesh.output('shift', 'shop', 'stable=99.5%', 'canary=0.5%', '--persist')
     answer = json.loads(mesh.output('shift', 'shop', '--json', '--route=default', 'canary=7'))
-    assert answer == [{'route': 'default', 'split': {'canary': 7}}]
+    assert answer == [{'route': 'default', 'split': {'canary': 7}, 'mirror': None}]
     assert mesh.calls() == ['/service/shop SetSplit  stable 80 canary 20 0',
                             '/service/shop SetSplit  stable 995 canary 5 1',
                             '/service/shop SetSplit default canary 7 0']
@@ -163,10 +164,37 @@ def test_shift(mesh):
 
 def test_swap(mesh):
     text = mesh.output('swap', 'shop', 'stable', 'canary')
-    assert text == '       v2:  canary 90%, stable 10%\n  default:  canary\n'
+    assert text == '       v2:  canary 90%, stable 10%\n            mirrored to stable\n  default:  canary\n'
     answer = json.loads(mesh.output('swap', 'shop', 'stable', 'canary', '--json', '--persist'))
-    assert answer[0] == {'route': 'v2', 'split': {'canary': 9, 'stable': 1}}
+    assert answer[0] == {'route': 'v2', 'split': {'canary': 9, 'stable': 1}, 'mirror': 'stable'}
     assert mesh.calls() == ['/service/shop Swap stable canary 0', '/service/shop Swap stable canary 1']
+
+
+def test_trace(mesh):
+    lines = [re.sub(r'^\d\d:\d\d:\d\d ', '', line)
+             for line in mesh.output('trace', '--service=shop', '--count', '2').splitlines()]
+    origin = '/etc/slicemesh/services/shop.yaml'
+    assert lines[:6] == [
+        'GET /v2/x from /shop.slice/web.service',
+        f'  beta  {origin}:10  no, for want of: headers: {{x-beta: {{present: true}}}}',
+        f'  old  {origin}:12  would match',
+        f'  v2  {origin}:14  matches',
+        '  effects: delay',
+        '  => stable 10.1.0.11:8080, 200 after 1.2 ms (first byte: 850 µs), fast']
+    assert lines[6:8] == ['- /?[2J?...', '  => 400 after 2.50 s, slow: refused'], 'no command to a terminal'
+    assert mesh.calls() == ['/service/shop Trace 2']
+
+
+def test_trace_json(mesh):
+    result = mesh.run('trace', '--service', 'shop', '--json')
+    assert result.returncode == 1, 'it was over before there were as many'
+    assert '9998 requests more came too fast' in result.stderr and 'longest time' in result.stderr
+    found = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [f['reason'] for f in found] == ['none', 'bad-request-line']
+    assert found[0]['routes'][2] == {'name': 'v2', 'origin': '/etc/slicemesh/services/shop.yaml:14',
+                                     'verdict': 'matched', 'shadow': False, 'holds': True,
+                                     'predicate': 'path: {prefix: /v2}'}
+    assert found[0]['time'] > 0 and found[1]['slice'] is None
 
 
 def test_change_several(mesh):
@@ -184,6 +212,9 @@ def test_change_several(mesh):
     (['set-weight', 'shop', '10.1.0.12', '5x'], 2, ['from 0 to 1000']),
     (['set-balance', 'shop', 'random'], 2, ['  stable\n  canary\n']),
     (['fast-path', 'maybe'], 2, ['neither on nor off']),
+    (['trace'], 2, ['--service=NAME']),
+    (['trace', '--service=shop', '--count=0'], 2, ['from 1 to 10000']),
+    (['trace', '--service=shpo'], 1, ['There is no service "shpo"']),
     (['shift', 'shop', 'stable'], 2, ['"stable" is no share']),
     (['shift', 'shop', '=1'], 2, ['"=1" is no share']),
     (['shift', 'shop', 'stable=1001'], 2, ['from 0 to 1000']),
@@ -204,7 +235,7 @@ def test_not_authorised(empty):
     empty.start_daemon('deny')
     for arguments in (['drain', 'shop', '10.1.0.12'], ['reload'], ['set-balance', 'cart', 'random'],
                       ['fast-path', 'on'], ['shift', 'shop', 'stable=1'],
-                      ['swap', 'shop', 'stable', 'canary']):
+                      ['swap', 'shop', 'stable', 'canary'], ['trace', '--service=shop']):
         result = empty.run(*arguments)
         assert (result.returncode, result.stderr) == (4, 'Not authorised: Permission denied by polkit\n')
 

@@ -125,6 +125,7 @@ def test_bash_completion(mesh):
     assert complete(mesh, "slicemeshctl fast-path o") == ['on', 'off']
     assert complete(mesh, 'slicemeshctl drain --persist shop can') == ['canary/10.1.0.11:9090']
     assert complete(mesh, "slicemeshctl set-balance shop canary l") == ['least-request']
+    assert complete(mesh, 'slicemeshctl trace --service s') == ['shop']
     assert complete(mesh, 'slicemeshctl shift --route v2 shop s') == ['stable=']
     assert complete(mesh, 'slicemeshctl shift shop --route d') == ['default']
     assert complete(mesh, "slicemeshctl swap shop stable ''") == ['canary', 'stable']

@@ -51,6 +51,7 @@ verbs=(
         'list:List services, endpoints or slices'
         'show:Show all there is to know of a service'
         'monitor:Follow changes until interrupted'
+        'trace:Follow the requests of a service'
         'reasons:Explain all reasons that are counted'
         'set-weight:Change the weight of an endpoint'
         'drain:Send endpoints no new requests'
@@ -81,6 +82,12 @@ argument)
         status|reasons) _arguments $table ;;
         list) _arguments $table '1:kind:(services endpoints slices)' ;;
         show) _arguments $table '1:service or slice:_slicemeshctl_services_and_slices' ;;
+        trace)
+                _arguments $options '--json[Print JSON, for programs]' \
+                        '--no-ask-password[Do not ask for authentication]' \
+                        '--service=[The service to trace]:service:_slicemeshctl_services' \
+                        '--count=[Stop after so many requests]:number:'
+                ;;
         monitor) _arguments $options '--json[Print JSON, for programs]' ;;
         set-weight)
                 _arguments $change '1:service:_slicemeshctl_services' '2:endpoint:_slicemeshctl_endpoints' \

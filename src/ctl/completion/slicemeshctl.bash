@@ -24,17 +24,19 @@ __slicemeshctl_routes() {
 }
 
 _slicemeshctl() {
-        local verbs='status list show monitor reasons set-weight drain enable set-balance shift swap fast-path check explain
+        local verbs='status list show monitor trace reasons set-weight drain enable set-balance shift swap fast-path check explain
                      reload'
         local options='--help --version --json --no-pager --no-legend --persist --no-ask-password --root
-                       --offline --from --user --source --header --body --route'
+                       --offline --from --user --source --header --body --route
+                       --service --count'
         local balances='round-robin random least-request consistent-hash'
         local cur prev words cword verb='' service='' i words_seen=0
 
         _init_completion -n : || return
         for ((i = 1; i < cword; i++)); do
                 case ${words[i]} in
-                --root | --offline | --from | --user | --source | --header | -H | --body | --route) ((i++)) ;;
+                --root | --offline | --from | --user | --source) ((i++)) ;;
+                --header | -H | --body | --route | --service | --count) ((i++)) ;;
                 -*) ;;
                 *)
                         ((words_seen++))
@@ -57,7 +59,11 @@ _slicemeshctl() {
                 COMPREPLY=($(compgen -W "$(__slicemeshctl_routes "$service")" -- "$cur"))
                 return
                 ;;
-        --header | -H)
+        --service)
+                COMPREPLY=($(compgen -W "$(__slicemeshctl_names services '$1')" -- "$cur"))
+                return
+                ;;
+        --header | -H | --count)
                 return
                 ;;
         esac
