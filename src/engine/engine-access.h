@@ -30,8 +30,8 @@
  * not follow. */
 #define sm_forget(x) asm volatile("" : "+r"(x))
 
-/* A function with a frame of its own: the stack of BPF is 512 bytes for all that are active, and the compiler
- * adds up what it inlines. */
+/* A function with a frame of its own: the stack of BPF is 512 bytes for all that are active, and the
+ * compiler adds up what it inlines. */
 #define SM_FRAME static __attribute__((noinline, unused))
 
 #define SM_WINDOW 32 /* bytes of a message that are looked at together */

@@ -29,8 +29,8 @@ static inline enum sm_slow sm_undecided_why(const struct sm_tables *t, __u32 cel
         return p && p->kind < SM_MATCH_CONTENT ? SM_SLOW_REGEX : SM_SLOW_BODY;
 }
 
-/* What a search has come to. If choice->undecided is set then, SM_REASON_NONE says nothing: it has to be asked
- * again by who knows more. */
+/* What a search has come to. If choice->undecided is set then, SM_REASON_NONE says nothing: it has to be
+ * asked again by who knows more. */
 static inline enum sm_reason sm_choice_of(const struct sm_tables *t, const struct sm_search *s,
                                           struct sm_choice *choice) {
         __builtin_memset(choice, 0, sizeof(*choice));
@@ -48,7 +48,7 @@ static inline enum sm_reason sm_choice_of(const struct sm_tables *t, const struc
         if (!choice->route)
                 return SM_REASON_INTERNAL;
         if (s->undecided > 0) {
-                choice->undecided = sm_undecided_why(t, s->base + choice->route->predicates + s->undecided - 1);
+                choice->undecided = sm_undecided_why(t, s->cell);
                 choice->route = NULL;
         }
         return SM_REASON_NONE;
@@ -86,8 +86,8 @@ static inline void sm_count_shadows(const struct sm_tables *t, const struct sm_c
                 sm_loop(choice->policy->n_routes, sm_shadow_step, &c);
 }
 
-/* Throws the dice for what the route does to a share of its requests only. By who makes the choice, once: what
- * was left to somebody else is restored with it. */
+/* Throws the dice for what the route does to a share of its requests only. By who makes the choice, once:
+ * what was left to somebody else is restored with it. */
 static inline void sm_choose_effects(const struct sm_tables *t, struct sm_choice *choice,
                                      const struct sm_request *q) {
         const struct sm_actions *a;
@@ -109,15 +109,16 @@ static inline void sm_choose_effects(const struct sm_tables *t, struct sm_choice
 /*
  * What was chosen before under the policy at cell `base`, from its indexes: moves no cursor, throws no dice.
  * Endpoint 0: none was chosen, because the route answers by itself (then `subset` says nothing, either) or
- * because it has not come to that. Whether there are such a route, subset and endpoint; if not, `choice` is of
- * no use.
+ * because it has not come to that. Whether there are such a route, subset and endpoint; if not, `choice` is
+ * of no use.
  */
 static inline int sm_choice_restore(const struct sm_tables *t, __u32 base, __u32 route, __u32 subset,
                                     __u32 endpoint, __u32 effects, struct sm_choice *choice) {
         const struct sm_policy *policy = sm_cell_of(t, base);
 
         __builtin_memset(choice, 0, sizeof(*choice));
-        if (base == 0 || !policy || route >= policy->n_routes || (endpoint > 0 && !sm_endpoint_at(t, endpoint)))
+        if (base == 0 || !policy || route >= policy->n_routes ||
+            (endpoint > 0 && !sm_endpoint_at(t, endpoint)))
                 return 0;
         choice->policy = policy;
         choice->base = base;

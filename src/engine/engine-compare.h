@@ -6,8 +6,8 @@
 
 /* Texts of a policy against bytes of a request, eight at a time. */
 
-/* Eight bytes of a text from byte `i` on, a multiple of 8; what is behind its end is of no meaning. They are in
- * one cell: texts start at multiples of 8, too. 0: the table does not reach there. */
+/* Eight bytes of a text from byte `i` on, a multiple of 8; what is behind its end is of no meaning. They
+ * are in one cell: texts start at multiples of 8, too. 0: the table does not reach there. */
 static inline int sm_text_eight(const struct sm_tables *t, const struct sm_text_place *text, __u32 i,
                                 __u64 *ret) {
         __u32 at = text->start + i;

@@ -4,8 +4,8 @@
 #include "engine-pairs.h"
 
 /*
- * Predicates of a request's body. They look at its first sm_predicate.first bytes as if it had no more. As long
- * as fewer are there and more may come, what is not certain yet is SM_VERDICT_UNDECIDED.
+ * Predicates of a request's body. They look at its first sm_predicate.first bytes as if it had no more. As
+ * long as fewer are there and more may come, what is not certain yet is SM_VERDICT_UNDECIDED.
  */
 
 struct sm_look {

@@ -53,7 +53,8 @@ static inline void sm_encode(__u32 code, struct sm_decoded *ret) {
                 ret->bytes = 0xe0 | code >> 12 | before << 8 | last << 16;
         } else {
                 ret->n = 4;
-                ret->bytes = 0xf0 | code >> 18 | (0x80 | (code >> 12 & 0x3f)) << 8 | before << 16 | last << 24;
+                ret->bytes = 0xf0 | code >> 18 | (0x80 | (code >> 12 & 0x3f)) << 8 | before << 16 |
+                             last << 24;
         }
 }
 

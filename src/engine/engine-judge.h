@@ -86,7 +86,8 @@ static inline void sm_judge_run(struct sm_match *m, __u32 op, __u32 offset, __u3
                 sm_loop(length, sm_judge_step, m);
 }
 
-/* A function of its own, as it is used in many places. Whether the text is what the value says, all of it. */
+/* A function of its own, as it is used in many places. Whether the text is what the value says, all of
+ * it. */
 SM_FRAME int sm_judge_equal(struct sm_match *m, __u32 op, __u32 offset, __u32 length, __u32 coding) {
         struct sm_judge *j = &m->w->judge;
 

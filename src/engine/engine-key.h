@@ -5,8 +5,8 @@
 #include "engine-pairs.h"
 
 /*
- * The key of a consistent hash or a sticky split: what it is taken of (enum sm_hash_source). Of several fields
- * of the header's name, and of several such cookies, the first counts.
+ * The key of a consistent hash or a sticky split: what it is taken of (enum sm_hash_source). Of several
+ * fields of the header's name, and of several such cookies, the first counts.
  */
 
 static inline long sm_key_hash_byte(__u32 i, void *context) {
@@ -42,7 +42,8 @@ static inline long sm_key_cookie_step(__u32 i, void *context) {
         return turn != SM_PAIRS_GO_ON;
 }
 
-/* Looks for the key of a request with a head, for sm_key_of_request(): `source` is an enum sm_hash_source. */
+/* Looks for the key of a request with a head, for sm_key_of_request(): `source` is an enum
+ * sm_hash_source. */
 SM_FRAME void sm_key_find(const struct sm_tables *t, const struct sm_text_place *name, __u32 source,
                           const struct sm_request *q) {
         struct sm_match m = { .t = t, .q = q, .w = q->work, .bytes = q->bytes };

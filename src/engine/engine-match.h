@@ -3,7 +3,7 @@
 
 #include "engine-caller.h"
 #include "engine-content.h"
-#include "engine-json.h"
+#include "engine-json-match.h"
 
 /*
  * Whether the predicates of a route hold. Hosts are compared without their port and regardless of case.

@@ -5,8 +5,8 @@
 
 /*
  * Pairs of name and value: cookies (RFC 6265, section 4.2.1), parameters of a query and fields of a form
- * (WHATWG URL, section 5.1). As in engine-find.h each of that name is looked at. A step goes over up to 32 bytes
- * of a pair; at its end the pair is looked at as a whole.
+ * (WHATWG URL, section 5.1). As in engine-find.h each of that name is looked at. A step goes over up to 32
+ * bytes of a pair; at its end the pair is looked at as a whole.
  *
  * A parameter without '=' has an empty value; a cookie without is none. The name of a cookie begins behind
  * ';' and at most one space. Of cookies all Cookie fields are read.

@@ -94,7 +94,7 @@ struct sm_judge { /* engine-judge.h */
         __u64 magnitude;
 };
 
-struct sm_json { /* engine-json.h */
+struct sm_json { /* engine-json*.h */
         __u32 state;
         __u32 at, end;
         __u32 level;   /* containers that are open */
@@ -121,7 +121,7 @@ struct sm_work {
         __u64 hash; /* engine-key.h */
         __u32 key_found;
         __u32 _pad;
-        __u32 path_at, path_end, path_flags, path_verdict; /* engine-path.h */
+        __u32 path_at, path_end, path_flags, path_kind; /* engine-path.h */
 };
 
 /* What the steps are given: on the stack of who starts the search. */

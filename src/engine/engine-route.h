@@ -11,8 +11,8 @@
  * served.
  */
 
-/* Looks for the first route that matches, of the policy at cell `base` (sm_service.root); what it comes to is
- * in q->work, for sm_choice_of() and sm_choose_subset(). */
+/* Looks for the first route that matches, of the policy at cell `base` (sm_service.root); what it comes
+ * to is in q->work, for sm_choice_of() and sm_choose_subset(). */
 static inline void sm_search_route(const struct sm_tables *t, __u32 base, const struct sm_request *q) {
         const struct sm_policy *policy = sm_cell_of(t, base);
         struct sm_match m = { .t = t, .q = q, .w = q->work };
@@ -90,8 +90,8 @@ static inline enum sm_reason sm_choose_subset(const struct sm_tables *t, struct 
         return choice->subset ? SM_REASON_NONE : SM_REASON_INTERNAL;
 }
 
-/* The second half of sm_choose_endpoint(), for who has no room on its stack for both: when sm_key_of_subset()
- * was called, or there is no head. */
+/* The second half of sm_choose_endpoint(), for who has no room on its stack for both: when
+ * sm_key_of_subset() was called, or there is no head. */
 static inline enum sm_reason sm_take_endpoint(const struct sm_tables *t, struct sm_choice *choice,
                                               const struct sm_request *q, __u64 now, const __u32 *excluded,
                                               __u32 n_excluded) {

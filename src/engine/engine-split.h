@@ -11,12 +11,13 @@
  *      v = h >> 32 | 1                          u = v / 2^32 is in (0, 1)
  *      score = 32 * 2^24 - log2(v) * 2^24       that is -log2(u), in units of 2^-24
  *
- * and log2(v) * 2^24 is e * 2^24 + f with e = floor(log2(v)) and f made of 24 bits, the highest first: y begins
- * as v << (31 - e); for each bit y is squared and shifted right by 31; if it has 33 bits now, the bit is 1, and
- * y is shifted right once more; else it is 0.
+ * and log2(v) * 2^24 is e * 2^24 + f with e = floor(log2(v)) and f made of 24 bits, the highest first: y
+ * begins as v << (31 - e); for each bit y is squared and shifted right by 31; if it has 33 bits now, the bit
+ * is 1, and y is shifted right once more; else it is 0.
  *
- * The share with the least score / weight wins, of equals the first one; one with weight 0 never does. The key
- * is sm_hash_finish() of what the split is taken of (engine-key.h), or random for a request that lacks it.
+ * The share with the least score / weight wins, of equals the first one; one with weight 0 never does. The
+ * key is sm_hash_finish() of what the split is taken of (engine-key.h), or random for a request that lacks
+ * it.
  */
 #define SM_SCORE_BITS 24
 #define SM_SHARES_PER_CELL (SM_CELL_SIZE / sizeof(struct sm_share))
@@ -67,8 +68,8 @@ static inline long sm_share_step(__u32 i, void *context) {
 }
 
 /* The subset of the split's share that wins, -1 if there is none. */
-static __always_inline __s64 sm_split_by_key(const struct sm_tables *t, __u32 base, const struct sm_route *route,
-                               const struct sm_request *q) {
+static __always_inline __s64 sm_split_by_key(const struct sm_tables *t, __u32 base,
+                                             const struct sm_route *route, const struct sm_request *q) {
         __u32 n = SM_READ_ONCE(route->split.n), zero = SM_READ_ONCE(route->split.n) - n;
         struct sm_share_run run = {
                 .t = t,

@@ -1,37 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <stdio.h>
-
-#include "engine-parse.h"
-#include "engine-route.h"
-#include "test-engine-policy.h"
-#include "test-engine.h"
-
-static const __u8 source[16] = { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 };
-
-/* A parsed request, with the head in memory of exactly its size. */
-typedef struct TestRequest {
-        struct sm_head head;
-        struct sm_work work;
-        struct sm_request q;
-        __u8 *bytes;
-} TestRequest;
-
-static void request_start(TestRequest *r, const char *target, const char *fields) {
-        struct sm_head_parser parser;
-        char text[1024];
-        int n;
-
-        n = snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\n%s\r\n", target, fields);
-        r->bytes = test_copy(text, (size_t) n);
-        sm_head_start(&parser, &r->head, SM_HEAD_REQUEST, SM_HEAD_MAX);
-        assert_int_equal(sm_head_parse(&parser, &r->head, r->bytes, (__u32) n), n);
-        r->q = (struct sm_request) { .bytes = r->bytes, .head = &r->head, .source = source,
-                                    .work = &r->work, .random = 7 };
-}
-
-static void request_done(TestRequest *r) {
-        free(r->bytes);
-}
+#include "test-engine-request.h"
 
 /* The same with only a Host. */
 static __u32 route_of(TestTables *t, const char *host, const char *target) {
@@ -124,7 +92,7 @@ static void test_no_route(void **state) {
 
 /* Without a head only a route without predicates matches, not one that negates. */
 static void test_connection(void **state) {
-        struct sm_request q = { .source = source };
+        struct sm_request q = { .source = test_source };
         struct sm_choice c;
         TestTables t;
 
@@ -265,7 +233,7 @@ static void test_hash_cookie(void **state) {
 
 static void test_hash_source(void **state) {
         const struct sm_subset *s;
-        struct sm_request q = { .source = source };
+        struct sm_request q = { .source = test_source };
         __u64 first, second;
         TestTables t;
 

@@ -10,8 +10,7 @@
 #include "engine/engine-parse.h"
 #include "engine/engine-plain.h"
 #include "engine/engine-route.h"
-#include "engine/test-engine-policy.h"
-#include "engine/test-engine.h"
+#include "engine/test-engine-request.h"
 #include "engine-case.h"
 #include "engine.skel.h"
 
@@ -305,6 +304,151 @@ static void test_mutations(void **state) {
         assert_in_range(accepted, MUTATIONS / 5, MUTATIONS * 4 / 5);
 }
 
+#define POST "POST /a/b.html?p=a%20b&q=-7&p HTTP/1.1\r\nHost: api.example\r\nX-A: 12\r\n" \
+             "Cookie: a=b; sid=1\r\nX-a-name-of-many-bytes: some value of more than eight\r\n" \
+             "Cookie: sid=longer than that\r\n" \
+             "Content-Type: application/x-www-form-urlencoded\r\n\r\n"
+
+static const char *const bodies[] = {
+        "", "f=1&g=a+b", "a=needle&f=%31&needle=1",
+        "{\"user\": {\"tier\": \"gold\", \"n\": [-5, {\"x\": 1.5e3}]}, \"\\u00e4/\": \"\\ud83d\\ude00\"}",
+        "{\"user\": {\"tier\": 12}, \"user\": {\"tier\": \"g\\u006fld\"}} ",
+        "[1, [2], {}]", "12", "{\"user\":}",
+};
+
+static const struct {
+        enum sm_predicate_kind kind;
+        const char *name, *text;
+} predicates[] = {
+        { SM_MATCH_HOST, "", "api.example" },
+        { SM_MATCH_PATH, "", "/a/b.html" },
+        { SM_MATCH_PATH, "", "/a" },
+        { SM_MATCH_PATH, "", ".html" },
+        { SM_MATCH_METHOD, "", "POST" },
+        { SM_MATCH_HEADER, "x-a", "12" },
+        { SM_MATCH_HEADER, "x-a-name-of-many-bytes", "some value of more than eight" },
+        { SM_MATCH_HEADER, "cookie", "1" },
+        { SM_MATCH_COOKIE, "sid", "1" },
+        { SM_MATCH_COOKIE, "sid", "that" },
+        { SM_MATCH_QUERY, "p", "a b" },
+        { SM_MATCH_QUERY, "q", "7" },
+        { SM_MATCH_SLICE, "", "" },
+        { SM_MATCH_UNIT, "", "" },
+        { SM_MATCH_USER, "", "" },
+        { SM_MATCH_SOURCE, "", "" },
+        { SM_MATCH_FRACTION, "", "" },
+        { SM_MATCH_CONTENT, "", "needle" },
+        { SM_MATCH_FORM, "f", "1" },
+        { SM_MATCH_FORM, "g", "a b" },
+        { SM_MATCH_JSON, "/user/tier", "gold" },
+        { SM_MATCH_JSON, "/user/n/1/x", "1.5e3" },
+        { SM_MATCH_JSON, "/\u00e4~1", "\U0001f600" },
+        { SM_MATCH_JSON, "/1/0", "2" },
+        { SM_MATCH_JSON, "", "12" },
+};
+
+/* What was decided, as bits of a reason. */
+static unsigned compare_predicate(TestTables *t, size_t predicate, __u32 op, const char *body, size_t n,
+                                  __u32 complete) {
+        char text[1024];
+        struct engine_output out;
+        struct engine_input in;
+        struct sm_predicate *p;
+        int length;
+
+        p = test_single(t, predicates[predicate].kind, (enum sm_predicate_op) op, predicates[predicate].name,
+                        predicates[predicate].text);
+        p->low = p->kind == SM_MATCH_FRACTION ? 1LL << 31 : 1;
+        p->high = 100;
+        if (p->kind == SM_MATCH_SOURCE && n % 2 == 0)
+                p->low = 128;
+        length = snprintf(text, sizeof(text), "%s%.*s", POST, (int) n, body);
+        input_start(&in, text, (size_t) length, SM_HEAD_REQUEST);
+        in.body_complete = complete;
+        in.slice = in.uid = (__u32) n % 2;
+        in.unit = n % 2;
+        in.random = (__u32) n;
+        compare(&in, t, &out);
+        assert_true(out.parsed > 0);
+        in.connection = 1;
+        compare(&in, t, &out);
+        in.connection = 0;
+        compare(&in, t, &out);
+        return out.undecided ? 4 : out.reason == SM_REASON_NO_ROUTE ? 1 : 2;
+}
+
+static bool is_of_body(size_t predicate) {
+        return predicates[predicate].kind >= SM_MATCH_CONTENT;
+}
+
+/* Every kind of predicate with every operator; of bodies, with every part that may be there. */
+static void test_predicates(void **state) {
+        unsigned seen[_SM_MATCH_MAX] = {};
+        TestTables t;
+
+        for (size_t i = 0; i < COUNT(predicates); i++)
+                for (__u32 op = 0; op < _SM_OP_MAX; op++)
+                        for (size_t k = 0; k < COUNT(bodies); k++) {
+                                size_t n = strlen(bodies[k]);
+
+                                for (size_t part = is_of_body(i) ? 0 : n; part <= n; part++)
+                                        seen[predicates[i].kind] |=
+                                                compare_predicate(&t, i, op, bodies[k], part, part % 2);
+                                seen[predicates[i].kind] |= compare_predicate(&t, i, op, bodies[k], n, 1);
+                        }
+        for (size_t kind = 0; kind < _SM_MATCH_MAX; kind++)
+                if (kind != SM_MATCH_METHOD) /* all are POST */
+                        assert_int_equal(seen[kind] & 3, 3);
+        assert_int_equal(seen[SM_MATCH_JSON], 7);
+        assert_int_equal(seen[SM_MATCH_FORM], 7);
+        assert_int_equal(seen[SM_MATCH_CONTENT], 7);
+}
+
+/* A route with that split, actions and shadows beside. */
+static void set_split(TestTables *t, enum sm_split_by by, __u32 i) {
+        static const struct sm_share shares[] = {
+                { 1, 0, 3 }, { 2, 1, 1 }, { 3, 2, 0 }, { 4, 3, 5 }, { 5, 4, 1 },
+        };
+        struct sm_route *routes = test_cell(t, test_policy(t)->routes), *api = &routes[TEST_ROUTE_API];
+        struct sm_actions *a;
+
+        api->split_by = (__u8) by;
+        api->split_hash = (__u8) (i % _SM_HASH_MAX);
+        api->split_hash_name = test_text(t, i % 2 ? "x-user" : "sid");
+        if (by == SM_SPLIT_BY_KEY) {
+                api->split = (struct sm_schedule) { test_take(t, 2), COUNT(shares) };
+                memcpy(test_cell(t, api->split.slots), shares, sizeof(shares));
+        }
+        api->actions = test_take(t, 2);
+        a = test_cell(t, api->actions);
+        a->abort_share = a->delay_share = a->mirror_share = 1ULL << 31;
+        routes[TEST_ROUTE_REST].shadow = 1 + i % 32;
+        if (i % 10 == 0)
+                api->shadow = 2;
+}
+
+/* Shares, dice and shadows come out the same. */
+static void test_splits(void **state) {
+        unsigned subsets = 0, effects = 0;
+        struct engine_output out;
+        struct engine_input in;
+        TestTables t;
+
+        for (__u32 by = 0; by < _SM_SPLIT_MAX; by++)
+                for (__u32 i = 0; i < 300; i++) {
+                        test_full_policy(&t);
+                        set_split(&t, (enum sm_split_by) by, i);
+                        input_start(&in, requests[i % 2], strlen(requests[i % 2]), SM_HEAD_REQUEST);
+                        in.random = i;
+                        in.cgroup = i / 3;
+                        compare(&in, &t, &out);
+                        subsets |= out.reason == SM_REASON_NONE ? 1U << out.subset_index : 0;
+                        effects |= 1U << out.effects;
+                }
+        assert_int_equal(subsets & 0x1b, 0x1b);
+        assert_int_equal(effects, 0xff);
+}
+
 static void *map_memory(const struct bpf_map *map, size_t size) {
         void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
 
@@ -357,6 +501,8 @@ int main(void) {
                 cmocka_unit_test(test_choices),
                 cmocka_unit_test(test_no_choice),
                 cmocka_unit_test(test_mutations),
+                cmocka_unit_test(test_predicates),
+                cmocka_unit_test(test_splits),
         };
         int r;
 
