@@ -47,6 +47,8 @@ int explain_fast(ExplainOutcome *o, Question *q, ssize_t route) {
                 return 0;
         }
         o->slow = fast_request(q->policy, &q->head);
+        if (o->slow == SM_SLOW_NONE && q->was_not_normal)
+                o->slow = SM_SLOW_REWRITTEN;
         if (o->slow != SM_SLOW_NONE)
                 return 0;
         r = kernel_search(q, route, &o->slow);

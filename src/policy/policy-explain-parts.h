@@ -19,6 +19,7 @@ typedef struct Question {
         struct sm_head head;
         char *text;
         size_t size; /* of head and body */
+        bool was_not_normal; /* the path, which is now */
         struct RegexRunner *regex;
 } Question;
 

@@ -7,6 +7,7 @@
 #include "../basic/macro.h"
 #include "../basic/regex.h"
 #include "../engine/engine-coded.h"
+#include "../engine/engine-path-normal.h"
 #include "../engine/engine-unit.h"
 #include "policy-explain-parts.h"
 #include "policy-predicate-print.h"
@@ -72,6 +73,27 @@ static bool says_length(const ExplainRequest *asked) {
         return false;
 }
 
+/* Brings the path into the form that routes and endpoints see. Returns as question_parse(). */
+static int question_normalise(Question *q) {
+        struct sm_span *path = &q->head.path;
+
+        if (!(q->policy->flags & SM_POLICY_NORMAL_PATHS))
+                return 0;
+        switch (sm_path_judge((const __u8 *) q->text, *path, q->policy->flags, &q->work)) {
+
+        case SM_PATH_NORMAL:
+                return 0;
+
+        case SM_PATH_AMBIGUOUS:
+                return SM_REASON_AMBIGUOUS_PATH;
+
+        default:
+                path->length = (__u16) sm_path_normalise((__u8 *) q->text + path->offset, path->length);
+                q->was_not_normal = true;
+                return 0;
+        }
+}
+
 /* The request as it would arrive. < 0: errno; > 0: enum sm_reason why it is refused. */
 static int question_parse(Question *q) {
         const ExplainRequest *asked = q->asked;
@@ -109,7 +131,7 @@ static int question_parse(Question *q) {
         if (!sm_body_is_coded(q->request.bytes, &q->head))
                 q->request.body_length = (__u32) MIN(asked->body_length, (size_t) UINT32_MAX);
         q->request.body_complete = 1;
-        return 0;
+        return question_normalise(q);
 }
 
 /* -ENOENT if there is no policy. */
@@ -197,6 +219,11 @@ static int explain(Explanation *e, Question *q) {
         if (r < 0)
                 return r;
         e->outcome.reason = (enum sm_reason) r;
+        if (q->was_not_normal) {
+                e->path = strndup(q->text + q->head.path.offset, q->head.path.length);
+                if (!e->path)
+                        return -ENOMEM;
+        }
         if (r == SM_REASON_NONE) {
                 r = explain_routes(e, q);
                 for (size_t i = 0; r >= 0 && i < e->n_possible; i++)

@@ -521,6 +521,28 @@ static void test_actions(void **state) {
         assert_int_equal(e->outcome.slow, SM_SLOW_NONE);
 }
 
+/* What routes see is the normal form, where the policy has it. */
+static void test_paths(void **state) {
+        _cleanup_(explanation_freep) Explanation *e = NULL;
+        _cleanup_(live_done) Live l = {};
+
+        live_start(&l, "{service: s, endpoints: [\"127.0.0.1:1\"], "
+                       "routes: [{match: {path: /v2/x}, to: default}, {to: default}]}");
+        e = ask(&l, "x", "/v2/%78?y=/../", NULL);
+        assert_string_equal(e->path, "/v2/x");
+        assert_int_equal(e->route, 0);
+        assert_int_equal(e->outcome.slow, SM_SLOW_REWRITTEN);
+        e = explanation_free(e);
+        e = ask(&l, "x", "/v2/x?y=/../", NULL);
+        assert_null(e->path);
+        assert_int_equal(e->outcome.slow, SM_SLOW_NONE);
+        e = explanation_free(e);
+        e = ask(&l, "x", "/v2%2Fx", NULL);
+        assert_int_equal(e->outcome.reason, SM_REASON_AMBIGUOUS_PATH);
+        assert_int_equal(e->outcome.slow, SM_SLOW_REFUSED);
+        assert_int_equal(e->n_routes, 0);
+}
+
 /* A fault for all is all that becomes of them. */
 static void test_abort(void **state) {
         _cleanup_(explanation_freep) Explanation *e = NULL;
@@ -550,8 +572,8 @@ static void test_json(void **state) {
                             "\"origin\":\"f:1\",\"matched\":false,\"chance\":\"0%\",\"shadow\":false,"
                             "\"why\":\"path: \\\"/\\\\\\\"\\\\\\\\\\\" does not hold: it is /\","
                             "\"conditions\":[{\"condition\":\"path: \\\"/\\\\\\\"\\\\\\\\\\\"\","
-                            ""
-                            "\"holds\":false,\"value\":\"/\",\"decisive\":true}]}],\"path\":null,\"split\":null,"
+                            "\"holds\":false,\"value\":\"/\",\"decisive\":true}]}],"
+                            "\"path\":null,\"split\":null,"
                             "\"split-key\":null,\"subsets\":[],\"actions\":[],\"reason\":\"no-route\","
                             "\"sentence\":\"No route of the service matches the request.\",\"possible\":[],"
                             "\"fast-path\":{\"slow\":\"none\",\"sentence\":\"Nothing was in the way.\","
@@ -587,6 +609,7 @@ int main(void) {
                 cmocka_unit_test(test_undecided),
                 cmocka_unit_test(test_split_by_key),
                 cmocka_unit_test(test_actions),
+                cmocka_unit_test(test_paths),
                 cmocka_unit_test(test_abort),
                 cmocka_unit_test(test_json),
         };
