@@ -44,14 +44,15 @@ static inline long sm_key_cookie_step(__u32 i, void *context) {
 
 /* Looks for the key of a request with a head, for sm_key_of_request(): `source` is an enum
  * sm_hash_source. */
-SM_FRAME void sm_key_find(const struct sm_tables *t, const struct sm_text_place *name, __u32 source,
-                          const struct sm_request *q) {
+SM_FRAME void sm_key_find(const struct sm_tables *t, const struct sm_request *q, __u32 source, __u32 cell,
+                          __u32 length) {
+        const struct sm_text_place name = { .cell = cell, .length = length };
         struct sm_match m = { .t = t, .q = q, .w = q->work, .bytes = q->bytes };
 
         m.w->key_found = 0;
-        if (name->length == 0)
+        if (length == 0)
                 return;
-        sm_find_start(&m, name);
+        sm_find_start(&m, &name);
         if (source == SM_HASH_HEADER && q->head->n_fields > 0)
                 sm_loop(q->head->n_fields, sm_key_field_step, &m);
         if (source == SM_HASH_COOKIE && q->head->known[SM_FIELD_COOKIE] > 0)
@@ -77,23 +78,14 @@ static inline int sm_key_of_request(const struct sm_request *q, __u32 source, __
 /* The key of a consistent hash; before the endpoint is taken. */
 static inline void sm_key_of_subset(const struct sm_tables *t, __u32 base, const struct sm_subset *subset,
                                     const struct sm_request *q) {
-        const struct sm_text_place name = {
-                .cell = base + subset->hash_name.cell,
-                .length = subset->hash_name.length,
-        };
-
         if (q->head && subset->balance == SM_BALANCE_CONSISTENT_HASH)
-                sm_key_find(t, &name, subset->hash, q);
+                sm_key_find(t, q, subset->hash, base + subset->hash_name.cell, subset->hash_name.length);
 }
 
 /* The key of a split; before the subset is taken. */
 static inline void sm_key_of_route(const struct sm_tables *t, __u32 base, const struct sm_route *route,
                                    const struct sm_request *q) {
-        const struct sm_text_place name = {
-                .cell = base + route->split_hash_name.cell,
-                .length = route->split_hash_name.length,
-        };
-
         if (q->head && route->split_by == SM_SPLIT_BY_KEY)
-                sm_key_find(t, &name, route->split_hash, q);
+                sm_key_find(t, q, route->split_hash, base + route->split_hash_name.cell,
+                            route->split_hash_name.length);
 }

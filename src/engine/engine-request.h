@@ -13,15 +13,15 @@ struct sm_request {
         const __u8 *body;           /* what is there of it, without its transfer coding; in the kernel it is
                                      * the bytes behind the head */
         struct sm_work *work;       /* to be used meanwhile, whatever is in there; NULL as `head` is */
-        __u32 body_length;
-        __u32 body_complete; /* there will be no more */
         __u64 cgroup;        /* of the caller's unit, mixed into a hash by source */
         __u64 unit;          /* sm_unit_hash() of its name, 0 = none */
         __u32 uid;
-        __u32 slice;
         __u32 random; /* fresh for each request */
-        __u32 _pad;
+        __u32 body_length;
+        __u16 body_complete; /* there will be no more */
+        __u16 slice;
 };
+_Static_assert(SM_SLICES_MAX < 1 << 16, "slices fit");
 
 /* Whether a predicate holds. */
 enum sm_verdict {

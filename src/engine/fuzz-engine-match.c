@@ -35,7 +35,7 @@ static enum sm_verdict judge(Case *c, size_t n, int complete) {
         uint8_t *body = malloc(n + 1); /* of its size, so that the sanitizer sees a look ahead */
         const struct sm_request q = {
                 .bytes = body, .head = &c->head, .body = body, .work = &c->work,
-                .body_length = (__u32) n, .body_complete = (__u32) complete,
+                .body_length = (__u32) n, .body_complete = (__u16) complete,
         };
         struct sm_match m = { .t = &c->tables, .q = &q, .w = &c->work };
         enum sm_verdict verdict;

@@ -49,7 +49,7 @@ static inline void request_set_body(TestRequest *r, const char *body, size_t n, 
         r->body = test_copy(body, n);
         r->q.body = r->body;
         r->q.body_length = (__u32) n;
-        r->q.body_complete = (__u32) complete;
+        r->q.body_complete = (__u16) complete;
 }
 
 static inline void request_done(TestRequest *r) {
