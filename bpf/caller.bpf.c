@@ -4,6 +4,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "../src/engine/engine-downstream.h"
+#include "../src/engine/engine-path.h"
 #include "../src/engine/engine-plain.h"
 #include "answer.h"
 #include "choose.h"
@@ -94,6 +95,19 @@ static __always_inline enum sm_slow check_request(struct sk_msg_md *msg, struct 
         if (body != (__s64) s->size - head->length)
                 return SM_SLOW_SPLIT;
         return sm_request_is_plain(head, s->policy->flags) ? SM_SLOW_NONE : SM_SLOW_REWRITTEN;
+}
+
+/* Matched and sent as it is: the relay brings others into normal form, or refuses them. */
+static __always_inline enum sm_slow check_path(struct send *s) {
+        struct caller_scratch *scratch = s->scratch;
+        enum sm_path_kind kind;
+
+        if (!(s->policy->flags & SM_POLICY_NORMAL_PATHS))
+                return SM_SLOW_NONE;
+        kind = sm_path_judge(s->copy->bytes, scratch->parsing.head.path, s->policy->flags, &scratch->work);
+        if (kind == SM_PATH_NORMAL)
+                return SM_SLOW_NONE;
+        return kind == SM_PATH_AMBIGUOUS ? SM_SLOW_REFUSED : SM_SLOW_REWRITTEN;
 }
 
 /* An idle connection to the endpoint, TAKEN; 0 if there is none. */
@@ -367,6 +381,8 @@ static __always_inline enum sm_slow serve(struct sk_msg_md *msg, struct send *s)
         if (slow != SM_SLOW_NONE)
                 return slow;
         slow = check_request(msg, s);
+        if (slow == SM_SLOW_NONE)
+                slow = check_path(s);
         if (slow != SM_SLOW_NONE)
                 return slow;
         search_route(msg, s->scratch, s->copy, s->socket);

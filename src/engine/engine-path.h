@@ -74,6 +74,7 @@ static inline long sm_path_step(__u32 i, void *context) {
         __u64 eight, flags;
         __u32 n = 0;
 
+        SM_UNROLL_WINDOW
         for (; n < SM_WINDOW; n += 8) {
                 eight = sm_copy_eight(m->bytes, w->path_at + n, w->path_end);
                 flags = sm_flag_equal(eight, '/') | sm_flag_equal(eight, '%');
@@ -97,17 +98,22 @@ static inline long sm_path_step(__u32 i, void *context) {
         return kind == SM_PATH_AMBIGUOUS;
 }
 
-/* `flags` are those of the policy. */
-SM_FRAME enum sm_path_kind sm_path_judge(const __u8 *bytes, struct sm_span path, __u32 flags,
-                                         struct sm_work *work) {
+SM_FRAME enum sm_path_kind sm_path_judge_range(const __u8 *bytes, __u32 offset, __u32 length, __u32 flags,
+                                               struct sm_work *work) {
         struct sm_match m = { .w = work, .bytes = bytes };
 
-        if (path.length == 0 || sm_copy_byte(bytes, path.offset) != '/')
+        if (length == 0 || sm_copy_byte(bytes, offset) != '/')
                 return SM_PATH_NORMAL;
-        work->path_at = path.offset;
-        work->path_end = (__u32) path.offset + path.length;
+        work->path_at = offset;
+        work->path_end = offset + length;
         work->path_flags = flags;
         work->path_kind = SM_PATH_NORMAL;
-        sm_loop(path.length, sm_path_step, &m);
+        sm_loop(length, sm_path_step, &m);
         return (enum sm_path_kind) work->path_kind;
+}
+
+/* `flags` are those of the policy. */
+static inline enum sm_path_kind sm_path_judge(const __u8 *bytes, struct sm_span path, __u32 flags,
+                                              struct sm_work *work) {
+        return sm_path_judge_range(bytes, path.offset, path.length, flags, work);
 }
