@@ -48,6 +48,7 @@ SM_FRAME void sm_pointer_read_element(struct sm_match *m) {
 
         j->element = 0;
         j->target = SM_JSON_NO_ELEMENT;
+        SM_UNROLL(10)
         for (; n <= SM_JSON_DIGITS_MAX; n++) {
                 c = sm_pointer_at(m, j->token + 1 + n);
                 if (c < '0' || c > '9' || (n == 1 && value == 0))

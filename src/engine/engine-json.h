@@ -92,7 +92,7 @@ static inline __u32 sm_json_run(const struct sm_match *m) {
         __u32 n = 0, left = j->end - j->at;
         __u64 eight, flags;
 
-        SM_UNROLL_WINDOW
+        SM_UNROLL(4)
         for (; n < SM_WINDOW; n += 8) {
                 eight = sm_copy_eight(m->bytes, j->at + n, j->end);
                 flags = sm_flag_below(eight, ' ') | sm_flag_equal(eight, '"') | sm_flag_equal(eight, '\\');

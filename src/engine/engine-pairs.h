@@ -19,7 +19,7 @@ static inline __u32 sm_pairs_run(const struct sm_match *m) {
         __u32 n = 0, left = f->end - f->at;
         __u64 eight, flags;
 
-        SM_UNROLL_WINDOW
+        SM_UNROLL(4)
         for (; n < SM_WINDOW; n += 8) {
                 eight = sm_copy_eight(m->bytes, f->at + n, f->end);
                 flags = sm_flag_equal(eight, separator) | (f->equals ? 0 : sm_flag_equal(eight, '='));

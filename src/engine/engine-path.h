@@ -74,7 +74,7 @@ static inline long sm_path_step(__u32 i, void *context) {
         __u64 eight, flags;
         __u32 n = 0;
 
-        SM_UNROLL_WINDOW
+        SM_UNROLL(4)
         for (; n < SM_WINDOW; n += 8) {
                 eight = sm_copy_eight(m->bytes, w->path_at + n, w->path_end);
                 flags = sm_flag_equal(eight, '/') | sm_flag_equal(eight, '%');
