@@ -118,6 +118,7 @@ static int append_route(sd_bus_message *reply, const Service *s, size_t i) {
         const PolicyRoute *route = s->model->routes[i];
         const struct sm_route_state *state =
                 sm_route_state_at(tables_view(s->manager->tables), s->routes[i].state);
+        uint64_t requests = 0;
         int r;
 
         r = sd_bus_message_open_container(reply, 'r', "sssa(su)t");
@@ -146,8 +147,9 @@ static int append_route(sd_bus_message *reply, const Service *s, size_t i) {
         r = sd_bus_message_close_container(reply);
         if (r < 0)
                 return r;
-        r = sd_bus_message_append(
-                reply, "t", state ? (uint64_t) __atomic_load_n(&state->requests, __ATOMIC_RELAXED) : 0);
+        if (state)
+                requests = __atomic_load_n(route->shadow ? &state->shadow : &state->requests, __ATOMIC_RELAXED);
+        r = sd_bus_message_append(reply, "t", requests);
         if (r < 0)
                 return r;
         return sd_bus_message_close_container(reply);
