@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The cases of tests/routing/cases, with the fast path off, on and switching at random: what is expected
-becomes of each request, the same bytes arrive whichever way they went, and what can be fast is fast."""
+becomes of each request, the same bytes arrive whichever way they went, what can be fast is fast, and explain
+says it all beforehand."""
 import collections
 import json
 import re
+import shlex
 import sys
 import time
 
@@ -252,3 +254,70 @@ def test_reference(name):
         route = request.text.get('route')
         assert decision.route == (case.route_index(route) if route else None), request.id
         assert decision.shadows == request.text.get('shadows', []), request.id
+
+
+# Explain
+
+
+def explain_command(case, request):
+    plain, caller = request.plain(), request.caller
+    words = ['slicemeshctl', 'explain', '--json', f'--from={caller["slice"]}/{caller["unit"]}',
+             f'--user={caller["user"]}', f'--source={caller["source"]}']
+    for name, value in [('Host', plain.host), *plain.fields]:
+        words += ['-H', f'{name}: {value}']
+    if plain.body:
+        words.append(f'--body={plain.body}')
+    return shlex.join([*words, plain.method, f'http://{case.name}{plain.target}'])
+
+
+@pytest.fixture(scope='module')
+def explained(echo, runs):
+    """{id: explanation} of all requests, asked for in one go, with the fast path on."""
+    for mode in MODES:
+        runs(mode, 'order')
+    echo.set_fast_path(True)
+    asked = [(r.id, explain_command(case, r)) for case in CASES.values() for r in case.requests
+             if 'raw' not in r.text]
+    echo.path('/run/explain.sh').write_text(''.join(f'{command} || echo null\n' for _, command in asked))
+    output = echo.run('sh', '/run/explain.sh', slice_='system.slice')
+    decoder, found, at = json.JSONDecoder(), {}, 0
+    for id_, _ in asked:
+        found[id_], end = decoder.raw_decode(output[at:].lstrip())
+        at = len(output) - len(output[at:].lstrip()) + end
+    assert not output[at:].strip()
+    return found
+
+
+def told_status(told):
+    """Of the answer, as far as explain can know it."""
+    for action in told['actions']:
+        if action['action'] in ('abort', 'respond', 'redirect') and action['chance'] == '100%':
+            return str(action['status'])
+    return '200'
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_explain(explained, name):
+    """What it says would become of a request is what did."""
+    case = CASES[name]
+    for request in case.requests:
+        if 'raw' in request.text:
+            continue
+        told = explained[request.id]
+        expected = request.text
+        shadows = [route['name'] for route in told['routes'] if route['shadow'] and route['matched']]
+        assert shadows == expected.get('shadows', []), told
+        if case.decidable():
+            index = told['route']
+            route = told['routes'][index]['name'] if index is not None else None
+            assert route == expected.get('route'), told
+            subsets = {s['name'] for s in told['subsets'] if s['share-permille']}
+            status = told_status(told)
+            assert status != '200' or subsets == set(request.listed('to', [])), told
+            if told['reason'] == 'none':
+                assert status == expected.get('status', '200'), told
+            else:
+                assert told['reason'] == expected.get('reason'), told
+        if not {'chunked', 'later', 'expect'} & set(expected):  # of which it is not told
+            ways = request.listed('way', 'fast')
+            assert {'none': 'fast'}.get(told['fast-path']['slow'], told['fast-path']['slow']) in ways, told

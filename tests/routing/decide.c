@@ -11,6 +11,8 @@
 #include "basic/regex.h"
 #include "basic/string-util.h"
 #include "engine/engine-parse.h"
+#include "engine/engine-path.h"
+#include "engine/engine-path-normal.h"
 #include "engine/engine-route.h"
 #include "engine/engine-unit.h"
 #include "policy/policy-load.h"
@@ -207,10 +209,32 @@ static void print_choice(JsonWriter *w, Bench *b, const struct sm_request *q) {
         json_string(w, "reason", reasons[reason]);
 }
 
-/* Parses and decides. */
+/* As the relay does before it looks for a route: SM_REASON_NONE or SM_REASON_AMBIGUOUS_PATH. */
+static enum sm_reason normalize(Bench *b, __u8 *bytes, struct sm_head *head) {
+        const struct sm_policy *policy = sm_cell_of(&b->tables, CELL_BASE);
+        struct sm_span *path = &head->path;
+
+        if (!(policy->flags & SM_POLICY_NORMAL_PATHS))
+                return SM_REASON_NONE;
+        switch (sm_path_judge(bytes, *path, policy->flags, &b->work)) {
+
+        case SM_PATH_NORMAL:
+                return SM_REASON_NONE;
+
+        case SM_PATH_AMBIGUOUS:
+                return SM_REASON_AMBIGUOUS_PATH;
+
+        default:
+                path->length = (__u16) sm_path_normalise(bytes + path->offset, path->length);
+                return SM_REASON_NONE;
+        }
+}
+
+/* Parses, normalizes and decides. */
 static void decide(JsonWriter *w, Bench *b, struct sm_request *q, __u8 *bytes, __u32 n) {
         struct sm_head_parser parser;
         struct sm_head head;
+        enum sm_reason reason;
         int r;
 
         sm_head_start(&parser, &head, SM_HEAD_REQUEST, SM_HEAD_MAX);
@@ -221,6 +245,11 @@ static void decide(JsonWriter *w, Bench *b, struct sm_request *q, __u8 *bytes, _
         }
         q->head = &head;
         q->bytes = bytes;
+        reason = normalize(b, bytes, &head);
+        if (reason != SM_REASON_NONE) {
+                json_string(w, "reason", reasons[reason]);
+                return;
+        }
         print_path(w, &head, bytes);
         print_choice(w, b, q);
 }

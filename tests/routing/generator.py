@@ -191,6 +191,8 @@ class Generator:
             document = self.json_value(0)
         text = json.dumps(document, indent=self.choice([None, 1]), ensure_ascii=self.chance(0.5))
         text = text.encode().decode('latin-1')
+        if self.chance(0.05):
+            text = text.replace('"n":', '"user": {"tier": "gold"}, "n":')  # twice
         if self.chance(0.1):
             text = text[:self.random.randint(0, len(text))]
         if self.chance(0.05):

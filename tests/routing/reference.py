@@ -81,6 +81,8 @@ def normal_path(path, keep_slashes=False, keep_nuls=False):
         return character if character in UNRESERVED else '%' + digits
 
     path = re.sub('%([0-9A-Fa-f]{2})', escape, path)
+    if re.search('%(?![0-9A-F]{2})', path):
+        return AMBIGUOUS  # what is decoded next to it could make it an escape
     if '%00' in path and not keep_nuls or ('%2F' in path or '%5C' in path) and not keep_slashes:
         return AMBIGUOUS
     path = re.sub('/+', '/', path)
@@ -228,14 +230,22 @@ def match_body(form, request, _):
     looked_at = request.body[:size(form['first']) if 'first' in form else BODY_FIRST]  # as if that were all
     if any(value.lower() != 'identity' for value in request.values('content-encoding')):
         looked_at = ''
-    results = []
-    if 'contains' in form:
-        results.append(any(text in looked_at for text in as_list(form['contains'])))
-    for name, f in form.get('form', {}).items():
-        results.append(any_value(f, form_fields(request, looked_at, name)))
-    for pointer, f in form.get('json', {}).items():
-        results.append(is_value(f, json_at(looked_at, pointer)))
-    return all(results)
+    return all(BODY[key](f, request, looked_at) for key, f in form.items() if key != 'first')
+
+
+def body_contains(form, _, text):
+    return any(part in text for part in as_list(form))
+
+
+def body_form(form, request, text):
+    return all(any_value(f, form_fields(request, text, name)) for name, f in form.items())
+
+
+def body_json(form, _, text):
+    return all(is_value(f, json_at(text, pointer)) for pointer, f in form.items())
+
+
+BODY = {'contains': body_contains, 'form': body_form, 'json': body_json}
 
 
 def form_fields(request, text, name):
@@ -246,11 +256,11 @@ def form_fields(request, text, name):
 
 
 class JsonEnd(Exception):
-    """The text ends, or is no JSON."""
+    """The text is no JSON, or not to its end."""
 
 
 class Json:
-    """Reads a text from its start up to the value of a pointer."""
+    """Reads a text (RFC 8259)."""
 
     def __init__(self, text):
         self.text, self.at = text, 0
@@ -329,25 +339,20 @@ class Json:
             self.take(']' if array else '}')
             return
 
-    def skip(self):
-        if self.peek() in '[{':
-            for _ in self.members():
-                self.skip()
-        else:
-            self.scalar()
+    def value(self):
+        """A text, a list, or a list of pairs in a tuple."""
+        if self.peek() == '[':
+            return [self.value() for _ in self.members()]
+        if self.peek() == '{':
+            return tuple((name, self.value()) for name in self.members())
+        return self.scalar()
 
-    def find(self, tokens):
-        """The value there, CONTAINER if it is no scalar, or None."""
-        if not tokens:
-            return CONTAINER if self.peek() in '[{' else self.scalar()
-        if self.peek() not in '[{':
-            self.scalar()
-            return None
-        for name in self.members():
-            if name == tokens[0]:
-                return self.find(tokens[1:])
-            self.skip()
-        return None
+    def document(self):
+        value = self.value()
+        self.space()
+        if self.at < len(self.text):
+            raise JsonEnd
+        return value
 
 
 def utf8(units):
@@ -363,17 +368,29 @@ def utf8(units):
             text += chr(code).encode().decode('latin-1')
             i += 1
         else:
-            text += chr(unit).encode(errors='surrogatepass').decode('latin-1')
+            if 0xd800 <= unit < 0xe000:
+                raise JsonEnd  # half of one
+            text += chr(unit).encode().decode('latin-1')
         i += 1
     return text
 
 
 def json_at(text, pointer):
-    tokens = [t.replace('~1', '/').replace('~0', '~') for t in pointer.split('/')[1:]]
+    """Nothing is at any place of what is no JSON, or not all of it."""
     try:
-        return Json(text).find(tokens)
+        value = Json(text).document()
     except JsonEnd:
         return None
+    for token in pointer.split('/')[1:]:
+        token = token.replace('~1', '/').replace('~0', '~')
+        members = value if isinstance(value, tuple) else ()
+        if isinstance(value, list):
+            members = [(str(number), member) for number, member in enumerate(value)]
+        found = [member for name, member in members if name == token]
+        if not found:
+            return None
+        value = found[-1]  # as with most parsers
+    return value if isinstance(value, str) else CONTAINER
 
 
 KEYS = {'host': match_host, 'path': match_path, 'method': match_method, 'headers': match_headers,
