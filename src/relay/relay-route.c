@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "../engine/engine-path-normal.h"
 #include "relay-changes.h"
 #include "relay-count.h"
 #include "relay-downstream.h"
@@ -52,12 +53,37 @@ static const struct sm_actions *actions_of(const Exchange *x) {
         return sm_cell_of(&x->tables->tables, x->choice.base + route->actions);
 }
 
+/* In place: what is matched is what is sent. The kernel chooses only for paths that are normal already. */
+static enum sm_reason normalise_path(Exchange *x) {
+        uint8_t *bytes = buffer_at(x->downstream->in);
+        struct sm_span *path = &x->head.path;
+
+        if (!(x->policy_flags & SM_POLICY_NORMAL_PATHS))
+                return SM_REASON_NONE;
+        switch (sm_path_judge(bytes, *path, x->policy_flags, &x->worker->matching)) {
+
+        case SM_PATH_AMBIGUOUS:
+                return SM_REASON_AMBIGUOUS_PATH;
+
+        case SM_PATH_NOT_NORMAL:
+                path->length = (__u16) sm_path_normalise(bytes + path->offset, path->length);
+                break;
+
+        case SM_PATH_NORMAL:
+                break;
+        }
+        return SM_REASON_NONE;
+}
+
 static enum sm_reason choose_anew(Exchange *x, __u32 base) {
         const struct sm_tables *t = &x->tables->tables;
         const struct sm_actions *a;
         struct sm_request q;
         enum sm_reason reason;
 
+        reason = normalise_path(x);
+        if (reason != SM_REASON_NONE)
+                return reason;
         exchange_fill_request(x, &q);
         reason = look_choose_route(x, base, &q);
         if (reason != SM_REASON_NONE || x->choice.undecided)

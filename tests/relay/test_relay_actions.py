@@ -207,6 +207,59 @@ def test_policy_changes_in_a_delay(routed):
     assert r.route()["delayed"] == 1
 
 
+@pytest.mark.parametrize("target, seen", [
+    ("/a/./b/../c?x=/../y", "/a/c?x=/../y"),
+    ("/a//%62?", "/a/b?"),
+    ("/%7e/%c3%a9", "/~/%C3%A9"),
+    ("/../../x", "/x"),
+    ("/a/%2e%2e/b", "/b"),
+    ("http://a.test//x/./y?z", "/x/y?z"),
+    ("http://a.test?z", "/?z"),
+    ("/as/it/is?%2f", "/as/it/is?%2f"),
+])
+def test_path_is_sent_in_normal_form(services, target, seen):
+    service = services(1, "paths: {normalize: always}\n")
+    client = service.connect()
+    for method, body in (("GET", None), ("POST", b"abc")):
+        client.send(request(target, method, body=body))
+        got = service.upstreams[0].wire().read_request()
+        assert got.head.start == f"{method} {seen} HTTP/1.1" and got.body == (body or b"")
+        service.upstreams[0].wire().send(response())
+        assert client.read_response().status == 200
+
+
+def test_path_is_matched_in_normal_form(routed):
+    r = routed({"match": {"path": {"prefix": "/v2"}}, "rewrite": {"prefix": "/v1"}})
+    for target, seen in (("/x/../v2//%61", "/v1/a"), ("/v2/../x", "/x"), ("/v2/..", "/")):
+        got, _ = r.exchange(request(target))
+        assert got.head.start == f"GET {seen} HTTP/1.1"
+
+
+@pytest.mark.parametrize("target", ["/a%2fb", "/a%2Fb?x", "/%5c", "/%00", "http://a.test/%2f"])
+def test_ambiguous_paths(services, target):
+    service = services(1, "paths: {normalize: always}\n")
+    client = service.connect()
+    for _ in range(2):  # the connection stays
+        client.send(request(target))
+        got = client.read_response()
+        assert (got.status, got.reason) == (400, "ambiguous-path")
+    keep = "paths: {normalize: always, encoded-slash: keep, encoded-nul: keep}\n"
+    service.write(keep)
+    client.send(request(target))
+    assert "%" in service.upstreams[0].wire().read_request().head.start
+    service.upstreams[0].wire().send(response())
+    assert client.read_response().status == 200
+
+
+def test_paths_stay_as_they_are(services):
+    service = services(1, "paths: {normalize: never}\n")
+    client = service.connect()
+    client.send(request("/a//b/../%2f"))
+    assert service.upstreams[0].wire().read_request().head.start == "GET /a//b/../%2f HTTP/1.1"
+    service.upstreams[0].wire().send(response())
+    assert client.read_response().status == 200
+
+
 @pytest.mark.parametrize("path, prefix, target, seen", [
     ({"prefix": "/v2"}, "/v1", "/v2/x?y=z", "/v1/x?y=z"),
     ({"prefix": "/v2"}, "/v1", "/v2", "/v1"),
