@@ -62,13 +62,16 @@ def fork(services):
 BODIES = [
     ("{body: {contains: needle}}", (), b"a needle in hay", b"only hay, and a needl"),
     ("{body: {contains: needle, first: 16}}", (), b"0123456789needle", b"0123456789-needle"),
+    ("{body: {json: {/user/tier: gold}}}", (), b'{"a": [1], "user": {"n": 1, "tier": "g\\u006fld"}}',
+     b'{"tier": "gold", "user": {"tier": "golden"}}'),
+    ("{body: {json: {/id: {regex: '^[0-9]{3}$'}}}}", (), b'{"id": "123"}', b'{"id": "1234"}'),
     ("{body: {form: {tier: gold}}}", FORM, b"a=1&tier=g%6fld&b=2", b"a=1&tier=silver&b=gold"),
     ("{body: {form: {n: {range: 1..9}}}}", FORM, b"n=7", b"n=70"),
     ("{body: {form: {name: {regex: '^j.*n$'}}}}", FORM, b"name=jo+han%6e", b"name=jane"),
     ("{not: {body: {contains: needle}}}", (), b"hay", b"needle"),
     ("{any: [{body: {contains: one}}, {body: {contains: two}}]}", (), b"one or two", b"neither"),
 ]
-IDS = ["contains", "first", "form", "range", "form-regex", "not", "any"]
+IDS = ["contains", "first", "json", "json-regex", "form", "range", "form-regex", "not", "any"]
 
 
 @pytest.fixture(params=BODIES, ids=IDS)
