@@ -9,9 +9,9 @@
 #include "../src/engine/engine-access.h"
 
 /*
- * A policy's own answer, put together as the relay puts it together for a connection that goes on: the head,
- * an empty line, and unless the request was HEAD the body. Where something of the request goes into it, or it
- * is longer than SM_REPLY_MAX, it is left to the relay.
+ * A policy's own answer, put together as the relay does it for a connection that goes on: the head, an empty
+ * line, and unless the request was HEAD the body. Where something of the request goes into it, or it is longer
+ * than SM_REPLY_MAX, it is left to the relay.
  */
 
 struct answer_text {

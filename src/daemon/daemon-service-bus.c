@@ -148,7 +148,8 @@ static int append_route(sd_bus_message *reply, const Service *s, size_t i) {
         if (r < 0)
                 return r;
         if (state)
-                requests = __atomic_load_n(route->shadow ? &state->shadow : &state->requests, __ATOMIC_RELAXED);
+                requests = __atomic_load_n(route->shadow ? &state->shadow : &state->requests,
+                                           __ATOMIC_RELAXED);
         r = sd_bus_message_append(reply, "t", requests);
         if (r < 0)
                 return r;

@@ -30,8 +30,8 @@ void mirrors_clear(Mirrors *m);
 /* While the exchange has its choice, of whose route the actions are. */
 void mirror_begin(Exchange *x, const struct sm_actions *a);
 
-/* The request's head, which is about to be sent for the first time or once more, and what was received of the
- * body by then. */
+/* The request's head, which is about to be sent for the first time or once more, and what was received of
+ * the body by then. */
 void mirror_take_head(Exchange *x);
 
 /* What was received of its body and follows that place of the input. */

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """usage: check_edges.py OBJECT...
 
-Loops of a BPF object that Linux 6.1 refuses ("back-edge from insn"): its check_cfg() lets a jump lead back, but
-not an instruction that falls through into one of those on the way to it. Whether clang turns a loop like that
-depends on its moods; with this it is seen without that kernel."""
+Loops of a BPF object that Linux 6.1 refuses ("back-edge from insn"): its check_cfg() lets a jump lead back,
+but not an instruction that falls through into one of those on the way to it. Whether clang turns a loop
+like that depends on what is around it; with this it is seen without that kernel."""
 import struct
 import sys
 

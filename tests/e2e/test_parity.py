@@ -177,8 +177,8 @@ def test_off_is_off(runs, service):
 
 
 def test_every_reason_has_a_case(runs, features):
-    """But for those of connections, which test_slow.py has, of traces, which test_trace.py has, and on a kernel
-    that cannot reach servers those that say what became of that."""
+    """But for those of connections, which test_slow.py has, of traces, which test_shift.py has, and on a
+    kernel that cannot reach servers those that say what became of that."""
     text = (TOP / 'src/abi/abi-slow.h').read_text()
     requests = text[text.index('/* the request */'):text.index('enum sm_slow')]
     reasons = set(re.findall(r'X\(\w+,\s*"([^"]+)"', requests))
