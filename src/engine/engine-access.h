@@ -36,11 +36,6 @@
 
 #define SM_WINDOW 32 /* bytes of a message that are looked at together */
 
-/* Before a loop that the compiler may turn such that Linux 6.1 finds an instruction that leads back by
- * falling through, and refuses that ("back-edge"); the test bpf-edges tells which. */
-#define SM_PRAGMA(x) _Pragma(#x)
-#define SM_UNROLL(n) SM_PRAGMA(GCC unroll n)
-
 #ifdef __bpf__
 
 #include "../../bpf/engine-maps.h"

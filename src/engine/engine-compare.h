@@ -68,3 +68,28 @@ static inline void sm_predicate_text(const struct sm_match *m, struct sm_text_pl
         ret->cell = p->text.cell ? s->base + p->text.cell : s->cell;
         ret->start = p->text.cell ? 0 : __builtin_offsetof(struct sm_predicate, inline_bytes);
 }
+
+/* What ends a run: `a`, `b` and what is less than `low`. */
+#define SM_STOPS(a, b, low) ((__u32) (a) | (__u32) (b) << 8 | (__u32) (low) << 16)
+
+static inline __u32 sm_run_of_eight(const __u8 *bytes, __u32 at, __u32 end, __u32 stops) {
+        __u64 eight = sm_copy_eight(bytes, at, end);
+
+        return sm_first_flagged(sm_flag_equal(eight, (__u8) stops) |
+                                sm_flag_equal(eight, (__u8) (stops >> 8)) |
+                                sm_flag_below(eight, (__u8) (stops >> 16)));
+}
+
+/* How many bytes there are, at most SM_WINDOW, before the next one that is SM_STOPS(), or `end`. No loop:
+ * Linux 6.1 may refuse what the compiler makes of one ("back-edge"); the test bpf-edges would tell. */
+SM_FRAME __u32 sm_run_until(const __u8 *bytes, __u32 at, __u32 end, __u32 stops) {
+        __u32 n = sm_run_of_eight(bytes, at, end, stops), left = end - at;
+
+        if (n == 8)
+                n += sm_run_of_eight(bytes, at + 8, end, stops);
+        if (n == 16)
+                n += sm_run_of_eight(bytes, at + 16, end, stops);
+        if (n == 24)
+                n += sm_run_of_eight(bytes, at + 24, end, stops);
+        return n < left ? n : left;
+}

@@ -23,26 +23,18 @@ static inline void sm_look_at_body(struct sm_match *m, struct sm_look *ret) {
         ret->open = q->body_length < m->p->first && !q->body_complete;
 }
 
-static inline __u32 sm_content_run(const struct sm_match *m, __u8 first) {
-        const struct sm_find *f = &m->w->find;
-        __u64 flags;
-
-        for (__u32 n = 0; n < SM_WINDOW; n += 8) {
-                flags = sm_flag_equal(sm_copy_eight(m->bytes, f->at + n, f->end), first);
-                if (flags)
-                        return n + sm_first_flagged(flags);
-        }
-        return SM_WINDOW;
-}
-
 /* From one byte that could be the first of the text to the next. */
 static inline long sm_content_step(__u32 i, void *context) {
         struct sm_match *m = context;
         struct sm_find *f = &m->w->find;
-        __u32 n = sm_content_run(m, (__u8) f->equals);
+        __u8 first = (__u8) f->equals;
+        __u32 n;
 
+        if (f->at >= f->end)
+                return 1;
+        n = sm_run_until(m->bytes, f->at, f->end, SM_STOPS(first, first, 0));
         f->at += n;
-        if (f->at >= f->end || f->end - f->at < f->name.length)
+        if (f->end - f->at < f->name.length)
                 return 1;
         if (n >= SM_WINDOW)
                 return 0;

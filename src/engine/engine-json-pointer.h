@@ -40,25 +40,30 @@ static inline void sm_pointer_go_on(struct sm_json *j, __u32 token) {
         j->found = SM_JSON_NOTHING;
 }
 
+static inline long sm_pointer_digit_step(__u32 i, void *context) {
+        struct sm_match *m = context;
+        struct sm_json *j = &m->w->json;
+        __s32 c = sm_pointer_at(m, j->next);
+
+        if (c < '0' || c > '9' || (i == 1 && j->target == 0))
+                return 1;
+        j->target = j->target * 10 + (__u32) (c - '0');
+        j->next++;
+        return 0;
+}
+
 /* In an array that was just opened: which element the token stands for. */
 SM_FRAME void sm_pointer_read_element(struct sm_match *m) {
         struct sm_json *j = &m->w->json;
-        __u32 value = 0, n = 0;
-        __s32 c = 0;
+        __s32 c;
 
         j->element = 0;
-        j->target = SM_JSON_NO_ELEMENT;
-        SM_UNROLL(10)
-        for (; n <= SM_JSON_DIGITS_MAX; n++) {
-                c = sm_pointer_at(m, j->token + 1 + n);
-                if (c < '0' || c > '9' || (n == 1 && value == 0))
-                        break;
-                value = value * 10 + (__u32) (c - '0');
-        }
-        if (n == 0 || n > SM_JSON_DIGITS_MAX || (c != '/' && c >= 0))
-                return;
-        j->target = value;
-        j->next = j->token + 1 + n;
+        j->target = 0;
+        j->next = j->token + 1;
+        sm_loop(SM_JSON_DIGITS_MAX, sm_pointer_digit_step, m);
+        c = sm_pointer_at(m, j->next);
+        if (j->next == j->token + 1 || (c != '/' && c >= 0))
+                j->target = SM_JSON_NO_ELEMENT;
 }
 
 /* The name from `start` on was read. */

@@ -7,7 +7,7 @@
 
 static inline void sm_json_string(struct sm_match *m) {
         struct sm_json *j = &m->w->json;
-        __u32 n = sm_json_run(m), left;
+        __u32 n = sm_run_until(m->bytes, j->at, j->end, SM_STOPS('"', '\\', ' ')), left;
         __u8 c;
 
         j->at += n;

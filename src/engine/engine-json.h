@@ -86,24 +86,6 @@ static inline void sm_json_number(struct sm_json *j, __u8 c) {
         j->at++;
 }
 
-/* How many of the next bytes, at most 32, mean themselves in a string. */
-static inline __u32 sm_json_run(const struct sm_match *m) {
-        const struct sm_json *j = &m->w->json;
-        __u32 n = 0, left = j->end - j->at;
-        __u64 eight, flags;
-
-        SM_UNROLL(4)
-        for (; n < SM_WINDOW; n += 8) {
-                eight = sm_copy_eight(m->bytes, j->at + n, j->end);
-                flags = sm_flag_below(eight, ' ') | sm_flag_equal(eight, '"') | sm_flag_equal(eight, '\\');
-                if (flags) {
-                        n += sm_first_flagged(flags);
-                        break;
-                }
-        }
-        return n < left ? n : left;
-}
-
 /* The code of \uXXXX at `at`; negative if it is none. */
 static inline __s32 sm_json_unit(const struct sm_match *m, __u32 at) {
         __u32 hex = 0;

@@ -12,25 +12,6 @@
  * ';' and at most one space. Of cookies all Cookie fields are read.
  */
 
-/* How many of the next bytes, at most 32, are in the midst of a name or value. */
-static inline __u32 sm_pairs_run(const struct sm_match *m) {
-        const struct sm_find *f = &m->w->find;
-        __u8 separator = f->coding == SM_CODING_FORM ? '&' : ';';
-        __u32 n = 0, left = f->end - f->at;
-        __u64 eight, flags;
-
-        SM_UNROLL(4)
-        for (; n < SM_WINDOW; n += 8) {
-                eight = sm_copy_eight(m->bytes, f->at + n, f->end);
-                flags = sm_flag_equal(eight, separator) | (f->equals ? 0 : sm_flag_equal(eight, '='));
-                if (flags) {
-                        n += sm_first_flagged(flags);
-                        break;
-                }
-        }
-        return n < left ? n : left;
-}
-
 /* Whether the name of this pair is the one that is looked for. */
 static inline int sm_pairs_is_named(struct sm_match *m) {
         const struct sm_find *f = &m->w->find;
@@ -94,12 +75,13 @@ static inline enum sm_pairs_turn sm_pairs_end_one(struct sm_match *m) {
 
 static inline enum sm_pairs_turn sm_pairs_next(struct sm_match *m) {
         struct sm_find *f = &m->w->find;
-        __u8 c;
+        __u8 separator = f->coding == SM_CODING_FORM ? '&' : ';', c;
 
         if (f->start >= f->end)
                 return sm_pairs_next_field(m);
         if (f->at < f->end)
-                f->at += sm_pairs_run(m);
+                f->at += sm_run_until(m->bytes, f->at, f->end,
+                                      SM_STOPS(separator, f->equals ? separator : '=', 0));
         if (f->at < f->end) {
                 c = sm_copy_byte(m->bytes, f->at);
                 if (c == '=' && !f->equals) {
@@ -107,7 +89,7 @@ static inline enum sm_pairs_turn sm_pairs_next(struct sm_match *m) {
                         f->equals = f->at;
                         return SM_PAIRS_GO_ON;
                 }
-                if (c != (f->coding == SM_CODING_FORM ? '&' : ';'))
+                if (c != separator)
                         return SM_PAIRS_GO_ON;
         } else if (f->open) {
                 return SM_PAIRS_END;

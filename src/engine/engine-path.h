@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "engine-compare.h"
 #include "engine-decode.h"
-#include "engine-eight.h"
 
 /*
  * The normal form of a path (RFC 3986, section 6.2.2): %XX of unreserved characters is decoded, the digits
@@ -71,18 +71,11 @@ static inline long sm_path_step(__u32 i, void *context) {
         struct sm_match *m = context;
         struct sm_work *w = m->w;
         enum sm_path_kind kind;
-        __u64 eight, flags;
-        __u32 n = 0;
+        __u32 n;
 
-        SM_UNROLL(4)
-        for (; n < SM_WINDOW; n += 8) {
-                eight = sm_copy_eight(m->bytes, w->path_at + n, w->path_end);
-                flags = sm_flag_equal(eight, '/') | sm_flag_equal(eight, '%');
-                if (flags) {
-                        n += sm_first_flagged(flags);
-                        break;
-                }
-        }
+        if (w->path_at >= w->path_end)
+                return 1;
+        n = sm_run_until(m->bytes, w->path_at, w->path_end, SM_STOPS('/', '%', 0));
         w->path_at += n;
         if (w->path_at >= w->path_end)
                 return 1;

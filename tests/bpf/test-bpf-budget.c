@@ -35,7 +35,7 @@ static const struct {
         { "sm_getpeername4", 16 },
         { "sm_getpeername6", 22 },
         { "sm_msg_accepted", 65 },
-        { "sm_msg_caller", 224432 },
+        { "sm_msg_caller", 244884 },
         { "sm_msg_server", 22924 },
         { "sm_pass", 2 },
         { "sm_relay_sock_ops", 51 },
