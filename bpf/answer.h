@@ -10,8 +10,8 @@
 
 /*
  * A policy's own answer, put together as the relay does it for a connection that goes on: the head, an empty
- * line, and unless the request was HEAD the body. Where something of the request goes into it, or it is longer
- * than SM_REPLY_MAX, it is left to the relay.
+ * line, and unless the request was HEAD the body. Where something of the request goes into it, or it is
+ * longer than SM_REPLY_MAX, it is left to the relay.
  */
 
 struct answer_text {
