@@ -31,7 +31,7 @@
         X(BAD_UPGRADE, "bad-upgrade", 400, "An upgrade is asked for in a way that cannot be tunnelled.") \
         X(CONNECT_METHOD, "connect-method", 405, "The CONNECT method is not served here.")               \
         X(NO_HOPS, "no-hops", 200, "Max-Forwards ends OPTIONS or TRACE here, at the relay of slicemesh.") \
-        X(AMBIGUOUS_PATH, "ambiguous-path", 400, "The path has an encoded slash, backslash or NUL, which the policy does not let through.") \
+        X(AMBIGUOUS_PATH, "ambiguous-path", 400, "The path has a bad or ambiguous escape (slash, backslash, NUL).") \
         X(REQUEST_TIMEOUT, "request-timeout", 408, "The request did not arrive in time.")                \
         /* the policy */                                                                                 \
         X(NO_SERVICE, "no-service", 503, "The connection belongs to no service that is in force.")       \

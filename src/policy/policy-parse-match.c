@@ -348,8 +348,10 @@ int parse_match_not(Walker *w, const SchemaKey *key, const PolicyNode *n, void *
         return r;
 }
 
+/* When the endpoint of a connection is picked it has no address of its own yet. */
 static bool leaf_needs_http(const PolicyMatch *leaf) {
-        return leaf->kind < SM_MATCH_SLICE || leaf->kind > SM_MATCH_FRACTION;
+        return leaf->kind < SM_MATCH_SLICE || leaf->kind > SM_MATCH_FRACTION ||
+               leaf->kind == SM_MATCH_SOURCE;
 }
 
 int parse_match(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
@@ -367,8 +369,8 @@ int parse_match(Walker *w, const SchemaKey *key, const PolicyNode *n, void *obje
                                SM_PREDICATES_MAX);
         other = w->model->protocol == SM_PROTOCOL_TCP ? policy_match_find(&keys, leaf_needs_http) : NULL;
         if (r >= 0 && other)
-                r = walk_error(w, &other->origin, "Needs protocol http; tcp has only \"callers\", "
-                               "\"source\" and \"fraction\".");
+                r = walk_error(w, &other->origin, "Needs protocol http; tcp has only \"callers\" "
+                               "and \"fraction\".");
         if (r >= 0 && keys.n_children > 0) {
                 route->match = malloc(sizeof(*route->match));
                 if (!route->match)

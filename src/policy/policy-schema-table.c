@@ -180,7 +180,7 @@ const SchemaKey schema_keys[] = {
           .doc = "For people, counters and `explain`. Without it: `route-N`, counted from 1." },
         { PLACE_ROUTE, TYPE_OTHER, "match", "a mapping, below", .parse = parse_match,
           .doc = "What a request must be like, in every point. Without it: any request. Of a `tcp` service "
-                 "there are only `callers`, `source` and `fraction` to go by." },
+                 "there are only `callers` and `fraction` to go by." },
         { PLACE_ROUTE, TYPE_OTHER, "to", "a subset's name", .parse = parse_to,
           .doc = "Where it goes. Either this, `split`, `redirect` or `respond` must be given." },
         { PLACE_ROUTE, TYPE_OTHER, "split", "a mapping of subsets to shares", .parse = parse_split,
