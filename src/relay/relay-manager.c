@@ -52,7 +52,10 @@ static void on_pong(Manager *m, const Mail *mail) {
                 return; /* of an earlier round */
         m->ping.lowest_epoch = MIN(m->ping.lowest_epoch, mail->epoch);
         m->ping.n_awaited--;
-        if (m->ping.n_awaited == 0 && m->ping.asked)
+        if (m->ping.n_awaited > 0)
+                return;
+        m->ping.answered = true;
+        if (m->ping.asked)
                 (void) answer_ping(m); /* slicemeshd may have gone */
 }
 
@@ -129,14 +132,16 @@ static int on_mail(sd_event_source *s, int fd, uint32_t revents, void *userdata)
         return 0;
 }
 
-/* systemd is told that we live only if all workers do. */
+/* systemd is told that we live only if all workers do. There may be a round under way whenever we look:
+ * slicemeshd begins one with every change of the policy. */
 static int on_watchdog(sd_event_source *s, uint64_t usec, void *userdata) {
         Manager *m = userdata;
 
-        if (m->ping.n_awaited == 0) {
+        if (m->ping.n_awaited == 0 || m->ping.answered)
                 (void) sd_notify(false, "WATCHDOG=1");
+        m->ping.answered = false;
+        if (m->ping.n_awaited == 0)
                 manager_start_ping(m);
-        }
         (void) sd_event_source_set_time_relative(s, m->watchdog_interval);
         return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }

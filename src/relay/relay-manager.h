@@ -21,7 +21,8 @@ typedef struct ListenerRecord {
 typedef struct PingRound {
         uint64_t sequence, epoch, lowest_epoch;
         unsigned n_awaited;
-        bool asked; /* slicemeshd waits for the PONG with that cookie */
+        bool answered; /* some round was by all, since systemd was told */
+        bool asked;    /* slicemeshd waits for the PONG with that cookie */
         uint64_t cookie;
 } PingRound;
 
