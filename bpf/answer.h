@@ -7,6 +7,7 @@
 #include "../src/abi/abi-action.h"
 #include "../src/abi/abi-reply.h"
 #include "../src/engine/engine-access.h"
+#include "../src/engine/engine-plan.h"
 
 /*
  * A policy's own answer, put together as the relay does it for a connection that goes on: the head, an empty
@@ -49,27 +50,23 @@ static __always_inline void answer_end_line(__u8 *to, __u32 at) {
         to[at + 1] = '\n';
 }
 
-#define ANSWER_LOCATION "Location: "
-
 static __always_inline void answer_begin_location(__u8 *to, __u32 at) {
         sm_forget(at);
-        if (at <= SM_REPLY_MAX - sizeof(ANSWER_LOCATION))
-                __builtin_memcpy(to + at, ANSWER_LOCATION, sizeof(ANSWER_LOCATION) - 1);
+        if (at <= SM_REPLY_MAX - sizeof(SM_ANSWER_LOCATION))
+                __builtin_memcpy(to + at, SM_ANSWER_LOCATION, sizeof(SM_ANSWER_LOCATION) - 1);
 }
 
 /* Into `to`. The length, or 0 if it is the relay's. `base` is the cell of the policy. */
 static __noinline __u32 answer_write(__u8 *to, __u32 base, const struct sm_answer *answer, int is_head) {
-        __u32 at = answer->head.length, body = is_head ? 0 : answer->body.length, location = 0;
+        __u32 at = answer->head.length, body = is_head ? 0 : answer->body.length;
+        __u32 location = sm_answer_location_size(answer);
 
-        if (answer->flags & SM_ANSWER_REDIRECT)
-                location = sizeof(ANSWER_LOCATION) - 1 + answer->location.length + 2;
-        if (answer->flags & ~SM_ANSWER_REDIRECT || at > SM_REPLY_MAX || body > SM_REPLY_MAX ||
-            location > SM_REPLY_MAX || at + location + 2 + body > SM_REPLY_MAX - 8)
+        if (!sm_answer_is_fast(answer, is_head))
                 return 0;
         answer_add(to, 0, base + answer->head.cell, at);
         if (location > 0) {
                 answer_begin_location(to, at);
-                answer_add(to, at + sizeof(ANSWER_LOCATION) - 1, base + answer->location.cell,
+                answer_add(to, at + sizeof(SM_ANSWER_LOCATION) - 1, base + answer->location.cell,
                            answer->location.length);
                 at += location;
                 answer_end_line(to, at - 2);

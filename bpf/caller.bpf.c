@@ -6,6 +6,7 @@
 #include "../src/engine/engine-downstream.h"
 #include "../src/engine/engine-path.h"
 #include "../src/engine/engine-plain.h"
+#include "../src/engine/engine-plan.h"
 #include "answer.h"
 #include "choose.h"
 #include "count.h"
@@ -280,32 +281,10 @@ static __always_inline enum sm_slow refuse(struct sk_msg_md *msg, struct send *s
         return give(msg, s, reason, reply->bytes, reply->length, reply->status);
 }
 
-/* What the route's actions make of the request. */
-enum plan {
-        PLAN_FORWARD, /* nothing */
-        PLAN_ANSWER,  /* by the route's own answer */
-        PLAN_ABORT,   /* likewise, by fault injection */
-        PLAN_EFFECT,  /* the dice gave it something that the relay does */
-        PLAN_RELAY,   /* the relay does it with every request of the route */
-};
-
-static __always_inline enum plan make_plan(const struct caller_scratch *scratch,
-                                           const struct sm_actions *a) {
-        if (scratch->effects & SM_EFFECT_DELAY)
-                return PLAN_EFFECT;
-        if (scratch->effects & SM_EFFECT_ABORT)
-                return PLAN_ABORT;
-        if (a->answer > 0)
-                return PLAN_ANSWER;
-        if (a->flags || a->n_request_edits || a->n_response_edits)
-                return PLAN_RELAY;
-        return scratch->effects & SM_EFFECT_MIRROR ? PLAN_EFFECT : PLAN_FORWARD;
-}
-
 /* The answer that the plan names. The copy of the request is of no use any more, and has room. */
-static __always_inline enum sm_slow answer(struct sk_msg_md *msg, struct send *s, enum plan plan,
+static __always_inline enum sm_slow answer(struct sk_msg_md *msg, struct send *s, enum sm_plan plan,
                                            const struct sm_actions *a) {
-        int is_head = s->scratch->parsing.head.method == SM_METHOD_HEAD, abort = plan == PLAN_ABORT;
+        int is_head = s->scratch->parsing.head.method == SM_METHOD_HEAD, abort = plan == SM_PLAN_ABORT;
         __u32 cell = s->scratch->root + (abort ? a->abort : a->answer), length;
         const struct sm_answer *text = sm_cell_of(NULL, cell);
         struct sm_route_state *state;
@@ -347,29 +326,30 @@ static __always_inline enum sm_slow forward(struct sk_msg_md *msg, struct send *
 /* The route is chosen, and whoever goes on keeps to that. */
 static __always_inline enum sm_slow follow(struct sk_msg_md *msg, struct send *s) {
         const struct sm_actions *a = NULL;
-        enum plan plan = PLAN_FORWARD;
+        enum sm_plan plan = SM_PLAN_FORWARD;
 
         if (s->scratch->actions > 0) {
                 a = sm_cell_of(NULL, s->scratch->actions);
-                plan = a ? make_plan(s->scratch, a) : PLAN_RELAY;
-                if (plan == PLAN_RELAY)
+                plan = a ? sm_plan_make(a, s->scratch->effects) : SM_PLAN_RELAY;
+                if (plan == SM_PLAN_RELAY)
                         return SM_SLOW_ACTION;
         }
         if (s->scratch->work.search.shadows)
                 count_shadows(s->scratch);
-        if (a && !s->traced && (plan == PLAN_ANSWER || plan == PLAN_ABORT) &&
+        if (a && !s->traced && (plan == SM_PLAN_ANSWER || plan == SM_PLAN_ABORT) &&
             answer(msg, s, plan, a) == SM_SLOW_NONE)
                 return SM_SLOW_NONE;
         if (s->verdict != SK_PASS)
                 return SM_SLOW_NONE;
-        if (plan == PLAN_FORWARD || s->scratch->splits > 0) {
+        if (plan == SM_PLAN_FORWARD || s->scratch->splits > 0) {
                 enum sm_reason reason = choose_subset(s->scratch, s->copy, s->socket);
 
                 if (reason != SM_REASON_NONE)
                         return refuse(msg, s, reason);
         }
-        if (plan != PLAN_FORWARD)
-                return leave_choice(s, s->traced && plan != PLAN_EFFECT ? SM_SLOW_TRACED : SM_SLOW_ACTION);
+        if (plan != SM_PLAN_FORWARD)
+                return leave_choice(s, s->traced && plan != SM_PLAN_EFFECT ? SM_SLOW_TRACED :
+                                                                             SM_SLOW_ACTION);
         return forward(msg, s);
 }
 

@@ -6,6 +6,7 @@
 #include "../basic/cleanup.h"
 #include "../basic/parse-util.h"
 #include "../basic/time-util.h"
+#include "../engine/engine-path-join.h"
 #include "policy-explain-parts.h"
 #include "policy-predicate-print.h"
 
@@ -25,19 +26,12 @@ static int add_action(ExplainOutcome *o, ExplainActionKind kind, uint64_t chance
         return 0;
 }
 
-/* A path, the first `skip` bytes of which give way to a prefix: if there are more, exactly one slash is in
- * between (abi-action.h). */
-static void print_rest(const char *prefix, const char *path, size_t length, size_t skip, FILE *f) {
-        size_t keep = strlen(prefix);
+static void print_rest(const char *prefix, const char *path, uint32_t length, uint32_t skip, FILE *f) {
+        struct sm_path_join j = sm_path_join((const __u8 *) prefix, (uint32_t) strlen(prefix),
+                                             (const __u8 *) path, length, skip);
 
-        if (skip >= length) {
-                fputs(prefix, f);
-                return;
-        }
-        while (skip < length && path[skip] == '/')
-                skip++;
-        keep -= keep > 0 && prefix[keep - 1] == '/';
-        fprintf(f, "%.*s/%.*s", (int) keep, prefix, (int) (length - skip), path + skip);
+        fprintf(f, "%.*s%s%.*s", (int) j.keep, prefix, j.slash ? "/" : "", (int) (length - j.from),
+                path + j.from);
 }
 
 static void print_query(const Question *q, FILE *f) {

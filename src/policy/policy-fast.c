@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdbool.h>
 
-#include "../abi/abi-action.h"
-#include "../abi/abi-reply.h"
 #include "../engine/engine-plain.h"
+#include "../engine/engine-plan.h"
 #include "policy-fast.h"
 
 static const struct {
@@ -88,34 +87,34 @@ enum sm_slow fast_request(const struct sm_policy *policy, const struct sm_head *
         return sm_request_is_plain(head, policy->flags) ? SM_SLOW_NONE : SM_SLOW_REWRITTEN;
 }
 
-/* The kernel answers with what stands in the policy, if it has room for it (bpf/answer.h). */
-static bool answer_is_fast(const struct sm_answer *answer, bool is_head) {
-        const uint64_t lines = sizeof("Location: \r\n\r\n") - 1;
-        uint64_t size = (uint64_t) answer->head.length + (is_head ? 0 : answer->body.length);
-
-        if (answer->flags & ~SM_ANSWER_REDIRECT)
-                return false;
-        size += answer->flags ? answer->location.length + lines : 2;
-        return size <= SM_REPLY_MAX - 8;
-}
-
 enum sm_slow fast_actions(const struct sm_tables *t, uint32_t base, const struct sm_route *route,
                           bool is_head) {
-        const uint64_t always = 1ULL << 32;
         const struct sm_actions *a = route->actions ? sm_cell_of(t, base + route->actions) : NULL;
+        const uint64_t always = 1ULL << 32;
         const struct sm_answer *answer;
+        uint32_t effects, cell;
 
-        if (!a || !sm_cell_of(t, base + route->actions + 1))
+        if (!a)
                 return SM_SLOW_NONE;
-        if (a->delay_share >= always || a->mirror_share >= always)
+        effects = (a->delay_share >= always ? SM_EFFECT_DELAY : 0) |
+                  (a->abort_share >= always ? SM_EFFECT_ABORT : 0) |
+                  (a->mirror_share >= always ? SM_EFFECT_MIRROR : 0);
+        switch (sm_plan_make(a, effects)) {
+
+        case SM_PLAN_FORWARD:
+                return SM_SLOW_NONE;
+
+        case SM_PLAN_ABORT:
+                cell = a->abort;
+                break;
+
+        case SM_PLAN_ANSWER:
+                cell = a->answer;
+                break;
+
+        default:
                 return SM_SLOW_ACTION;
-        answer = a->abort && a->abort_share >= always ? sm_cell_of(t, base + a->abort) :
-                 a->answer                            ? sm_cell_of(t, base + a->answer) :
-                                                        NULL;
-        if (answer)
-                return answer_is_fast(answer, is_head) ? SM_SLOW_NONE : SM_SLOW_ACTION;
-        if (a->flags & (SM_ACTION_REWRITE_PATH | SM_ACTION_REWRITE_HOST) || a->n_request_edits > 0 ||
-            a->n_response_edits > 0)
-                return SM_SLOW_ACTION;
-        return SM_SLOW_NONE;
+        }
+        answer = sm_cell_of(t, base + cell);
+        return answer && sm_answer_is_fast(answer, is_head) ? SM_SLOW_NONE : SM_SLOW_ACTION;
 }

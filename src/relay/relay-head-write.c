@@ -5,6 +5,7 @@
 
 #include "../basic/macro.h"
 #include "../engine/engine-fields.h"
+#include "../engine/engine-path-join.h"
 #include "../engine/engine-plain.h"
 #include "relay-head-write.h"
 
@@ -244,19 +245,12 @@ static void put_fields(Writer *w, const FieldEdit *e) {
 
 int head_write_path(Buffer *out, Text prefix, Text path, uint32_t skip) {
         Writer w = { .out = out };
-        size_t from = MIN((size_t) skip, path.length), keep = prefix.length;
+        struct sm_path_join j = sm_path_join(prefix.bytes, (uint32_t) prefix.length, path.bytes,
+                                             (uint32_t) path.length, skip);
 
-        if (from == path.length) { /* all of it gives way */
-                put(&w, prefix.bytes, prefix.length);
-                return w.error;
-        }
-        while (from < path.length && path.bytes[from] == '/')
-                from++;
-        if (keep > 0 && prefix.bytes[keep - 1] == '/')
-                keep--;
-        put(&w, prefix.bytes, keep);
-        put_text(&w, "/");
-        put(&w, path.bytes + from, path.length - from);
+        put(&w, prefix.bytes, j.keep);
+        put_text(&w, j.slash ? "/" : "");
+        put(&w, path.bytes + j.from, path.length - j.from);
         return w.error;
 }
 
