@@ -145,7 +145,7 @@ RelayState manager_relay_state(const Manager *m) {
         return m->relay ? relay_link_state(m->relay) : RELAY_DOWN;
 }
 
-static Service *find_service(const Manager *m, uint32_t id) {
+Service *manager_find_service(const Manager *m, uint32_t id) {
         size_t position = 0;
         Service *s;
 
@@ -164,7 +164,7 @@ static Endpoint *find_endpoint(const Service *s, uint32_t id) {
 }
 
 void manager_endpoint_event(Manager *m, const struct sm_link_event *event) {
-        Service *s = find_service(m, event->service);
+        Service *s = manager_find_service(m, event->service);
         Endpoint *e = s ? find_endpoint(s, event->endpoint) : NULL;
         _cleanup_free_ char *address = NULL;
 

@@ -118,4 +118,5 @@ int manager_set_vips(Manager *m);
 /* Sets, replaces (sentence) or clears (NULL) a problem; tells the journal and the bus of a change. */
 void manager_set_problem(Manager *m, const char *id, const char *sentence);
 const char *manager_state(const Manager *m);
+Service *manager_find_service(const Manager *m, uint32_t id); /* NULL: there is none */
 RelayState manager_relay_state(const Manager *m);

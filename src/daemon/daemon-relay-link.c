@@ -210,7 +210,10 @@ static int on_event(RelayLink *l, const LinkBody *b) {
 }
 
 static int on_trace(RelayLink *l, const LinkBody *b) {
-        trace_take(l->manager, &b->trace);
+        Service *s = manager_find_service(l->manager, b->trace.service);
+
+        if (s)
+                trace_take(s, &b->trace);
         return 0;
 }
 

@@ -197,21 +197,10 @@ static int tell(Service *s, const struct sm_link_trace *told) {
         return r < 0 ? r : send_signal(s, "Traced", "s", json);
 }
 
-static Service *find_service(const Manager *m, uint32_t id) {
-        size_t position = 0;
-        Service *s;
-
-        while ((s = hashmap_next(m->services, &position)))
-                if (s->id == id)
-                        return s;
-        return NULL;
-}
-
-void trace_take(Manager *m, const struct sm_link_trace *told) {
-        Service *s = find_service(m, told->service);
+void trace_take(Service *s, const struct sm_link_trace *told) {
         int r;
 
-        if (!s || !s->trace)
+        if (!s->trace)
                 return; /* it has ended since */
         r = tell(s, told);
         if (r < 0)

@@ -17,8 +17,8 @@ int trace_start(Service *s, sd_bus_message *call, uint32_t count);
 /* Nothing is told any more; the client is told so, and why. */
 void trace_stop(Service *s, const char *why);
 
-/* What the relay tells. */
-void trace_take(Manager *m, const struct sm_link_trace *told);
+/* What the relay tells of a request to the service. */
+void trace_take(Service *s, const struct sm_link_trace *told);
 
 /* The method Trace. */
 int trace_bus_method(sd_bus_message *call, void *userdata, sd_bus_error *error);

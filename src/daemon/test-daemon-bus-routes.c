@@ -192,7 +192,7 @@ static void test_trace(void **state) {
         assert_int_equal(f->services[1].trace, 3);
         assert_error(trace(f, 3), BUS_ERROR_TRACE_IN_USE);
 
-        trace_take(&f->manager, &told);
+        trace_take(&f->service, &told);
         wait_for_signal(f, &signal, "Traced");
         assert_true(sd_bus_message_read(signal, "s", &json) > 0);
         assert_non_null(strstr(json, "\"endpoint\":\"10.1.0.11:8080\""));
@@ -206,7 +206,7 @@ static void test_trace(void **state) {
         assert_int_equal(lost, 2);
         assert_string_equal(why, "complete");
         assert_int_equal(f->services[1].trace, 0);
-        trace_take(&f->manager, &told); /* too late */
+        trace_take(&f->service, &told); /* too late */
 
         f->counters[1].traces_lost = 0;
         assert_done(trace(f, 3));
