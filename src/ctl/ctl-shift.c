@@ -4,8 +4,7 @@
 #include <string.h>
 
 #include "../abi/abi-limits.h"
-#include "../basic/parse-util.h"
-#include "../basic/string-util.h"
+#include "../policy/policy-route.h"
 #include "ctl-i18n.h"
 #include "ctl-routes.h"
 #include "ctl-terminal.h"
@@ -27,31 +26,12 @@ static void shift_done(Shift *s) {
         free(s->shares);
 }
 
-static int parse_weight(const char *text, bool *ret_percent, uint32_t *ret) {
-        unsigned permille;
-        uint64_t weight;
-        int r;
-
-        *ret_percent = endswith(text, "%");
-        if (*ret_percent) {
-                r = parse_percent(text, &permille);
-                weight = r < 0 ? 0 : permille;
-        } else
-                r = parse_unsigned(text, &weight);
-        if (r < 0)
-                return r;
-        if (weight > SM_WEIGHT_MAX)
-                return -ERANGE;
-        *ret = (uint32_t) weight;
-        return 0;
-}
-
 static ExitStatus parse_share(Shift *s, const char *text, unsigned *percents) {
         const char *equals = strchr(text, '=');
         Share share = {};
         bool percent;
 
-        if (!equals || equals == text || parse_weight(equals + 1, &percent, &share.weight) < 0) {
+        if (!equals || equals == text || split_weight_from_string(equals + 1, &percent, &share.weight) < 0) {
                 print_error(_("\"%s\" is no share: SUBSET=WEIGHT is, with a whole number from 0 to %d or a "
                               "percentage like 12.5%%."), text, SM_WEIGHT_MAX);
                 return STATUS_USAGE;

@@ -369,15 +369,21 @@ int parse_respond(Walker *w, const SchemaKey *key, const PolicyNode *n, void *ob
         return r < 0 ? r : check_body(w, n, a->answer);
 }
 
+static int route_mirror(PolicyRoute *route, PolicyActions **ret) {
+        int r;
+
+        r = route_actions(route, ret);
+        if (r >= 0)
+                (*ret)->mirror = true;
+        return r;
+}
+
 int parse_mirror(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
         PolicyActions *a;
         int r;
 
-        r = route_actions(object, &a);
-        if (r < 0)
-                return r;
-        a->mirror = true;
-        return walk_mapping(w, PLACE_MIRROR, n, a);
+        r = route_mirror(object, &a);
+        return r < 0 ? r : walk_mapping(w, PLACE_MIRROR, n, a);
 }
 
 int parse_mirror_to(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {
@@ -393,11 +399,8 @@ int parse_adjust_mirror(Walker *w, const SchemaKey *key, const PolicyNode *n, vo
         PolicyActions *a;
         int r;
 
-        r = route_actions(object, &a);
-        if (r < 0)
-                return r;
-        a->mirror = true;
-        return parse_mirror_to(w, key, n, a);
+        r = route_mirror(object, &a);
+        return r < 0 ? r : parse_mirror_to(w, key, n, a);
 }
 
 int parse_fault(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object) {

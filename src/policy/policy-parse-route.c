@@ -81,27 +81,43 @@ int parse_to(Walker *w, const SchemaKey *key, const PolicyNode *n, void *object)
         return r > 0 ? add_split(object, subset, 1) : r;
 }
 
+int split_weight_from_string(const char *s, bool *ret_percent, unsigned *ret) {
+        bool percent = endswith(s, "%");
+        uint64_t weight;
+        unsigned permille;
+        int r;
+
+        if (percent) {
+                r = parse_percent(s, &permille);
+                weight = r < 0 ? 0 : permille;
+        } else
+                r = parse_unsigned(s, &weight);
+        if (r < 0)
+                return r;
+        if (weight > SM_WEIGHT_MAX)
+                return -ERANGE;
+        *ret_percent = percent;
+        *ret = (unsigned) weight;
+        return 0;
+}
+
 /* A share; *percents counts those that are percentages. */
 static int parse_share(Walker *w, const PolicyNode *n, PolicyRoute *route, size_t *percents) {
-        unsigned permille;
-        uint64_t weight;
+        unsigned weight;
+        bool percent;
         size_t subset;
         int r;
 
         r = walk_expect(w, n, NODE_SCALAR, "a share");
         if (r <= 0)
                 return r;
-        if (endswith(n->text, "%")) {
-                (*percents)++;
-                r = parse_percent(n->text, &permille);
-                weight = r < 0 ? 0 : permille;
-        } else
-                r = parse_unsigned(n->text, &weight);
-        if (r < 0 || weight > SM_WEIGHT_MAX)
+        r = split_weight_from_string(n->text, &percent, &weight);
+        if (r < 0)
                 return walk_error_expected(w, n, "a weight from 0 to %u, or a percentage like 12.5%%",
                                            SM_WEIGHT_MAX);
+        *percents += percent;
         r = walk_subset(w, n->key, &n->key_origin, &subset);
-        return r > 0 ? add_split(route, subset, (unsigned) weight) : r;
+        return r > 0 ? add_split(route, subset, weight) : r;
 }
 
 static int check_split(Walker *w, const PolicyNode *n, const PolicyRoute *route, size_t percents) {

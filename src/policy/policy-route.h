@@ -129,6 +129,9 @@ int policy_match_format(const PolicyMatch *match, char **ret);
 uint64_t fraction_to_share(unsigned fraction); /* of 2^32 */
 unsigned share_to_fraction(uint64_t share);    /* exactly what that was made of */
 
+/* A share of a split: a weight of at most SM_WEIGHT_MAX, or a percentage, of which `ret` is permille. */
+int split_weight_from_string(const char *s, bool *ret_percent, unsigned *ret);
+
 /* "5%", "0.01%" */
 #define FRACTION_STRLEN 16
 const char *fraction_to_string(unsigned fraction, char buffer[static FRACTION_STRLEN]);
